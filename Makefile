@@ -1,0 +1,74 @@
+# Every target works alone on a machine that has Python 3.11 or newer and make:
+# what it needs is installed into .venv the first time.
+
+BIN := .venv/bin
+READY := .venv/installed
+PYTHON ?=
+WORKERS ?= auto
+TESTS ?= tests
+
+# mkdocs-material advertises its successor on every build; docs/adr/0005-dependencies.md answers.
+export NO_MKDOCS_2_WARNING := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs lock clean
+
+help:  ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## back up a real tree, change it, restore it, prove it equal
+	$(BIN)/python examples/demo.py
+
+test: $(READY)  ## run the tests (TESTS=tests/unit for a part of them)
+	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+
+# All five run, so that one look shows all there is to mend.
+check: $(READY)  ## lint, format, types, import contracts, documentation
+	@failed=; \
+	run() { echo "== $$*"; "$$@" || failed="$$failed, $$(basename $$1) $$2"; }; \
+	run $(BIN)/ruff check; \
+	run $(BIN)/ruff format --check; \
+	run $(BIN)/mypy --no-error-summary; \
+	run $(BIN)/lint-imports --no-logo; \
+	run $(BIN)/mkdocs build --strict; \
+	if [ -n "$$failed" ]; then \
+		echo "make check: failed$$failed"; \
+		echo "(\`$(BIN)/ruff check --fix\` and \`$(BIN)/ruff format\` mend most of what ruff finds)"; \
+		exit 1; \
+	fi; \
+	echo "make check: all five passed"
+
+bench: $(READY)  ## run the benchmarks
+	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --timeout 0
+
+docs: $(READY)  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+# The reference environment is Python 3.11, the oldest that holdfast supports.
+lock:  ## choose the newest versions of all dependencies and pin them
+	python3.11 -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --upgrade pip 'pip-tools>=7.5'
+	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile --upgrade --quiet --generate-hashes \
+		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--extra fastcdc --extra dev --output-file requirements/dev.txt pyproject.toml
+
+clean:  ## remove everything that make made
+	rm -rf .venv .venv-lock site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first interpreter that is new enough and can make environments; PYTHON=... names another.
+.venv/pinned: requirements/dev.txt
+	@for python in $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14); do \
+		"$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+			&& exec "$$python" -m venv --clear .venv; \
+	done; \
+	echo 'make: no Python 3.11 or newer with its venv module was found;' >&2; \
+	echo '      install one (Debian: apt-get install python3 python3-venv) or give PYTHON=/path/to/python' >&2; \
+	exit 1
+	@echo 'installing the pinned packages into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/installed: .venv/pinned pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

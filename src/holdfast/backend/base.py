@@ -1,0 +1,100 @@
+"""What holdfast asks of a storage: seven verbs, five errors, and nothing else.
+
+Objects are named by ``/``-separated ASCII names such as ``data/3f/3f9a…-1b2c3d4e``, whose exact
+shape `holdfast.backend.names` checks: a name that does not fit is refused by every verb with a
+plain `BackendError`. Objects are written whole and never changed.
+
+The errors are `ObjectNotFound`, `ObjectExists`, `AccessDenied` and `StorageFull`; anything else
+that goes wrong is a plain `BackendError`. Every backend, and every decorator around one, must
+pass `holdfast.testing.conformance`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+class ObjectInfo(NamedTuple):
+    """One line of a listing.
+
+    Attributes:
+        name: full name of the object.
+        size: bytes.
+    """
+
+    name: str
+    size: int
+
+
+class Capabilities(NamedTuple):
+    """What a storage can do beyond the minimum.
+
+    Attributes:
+        put_if_absent: of several concurrent creators of one name exactly one succeeds.
+        local: objects are files on this machine, so a listing or a small read costs microseconds.
+    """
+
+    put_if_absent: bool
+    local: bool
+
+
+class Backend(Protocol):
+    """A storage that holds whole objects by name. Safe to use from several threads."""
+
+    @property
+    def location(self) -> str:
+        """The place in the user's own words, without secrets, for messages."""
+
+    def put(self, name: str, data: Buffer) -> None:
+        """Store an object; when this returns it is durable, complete, and seen by every reader.
+
+        An object of that name is replaced as a whole; no reader ever sees part of one.
+        """
+
+    def put_if_absent(self, name: str, data: Buffer) -> None:
+        """Store an object, as `put` does, unless the name is taken.
+
+        Raises:
+            ObjectExists: the name is taken; the object there is untouched.
+        """
+
+    def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Read a whole object, or exactly `length` bytes of it from `offset`.
+
+        Raises:
+            ObjectNotFound: no such object.
+            ObjectTruncated: the object ends before `offset + length`.
+        """
+
+    def stat(self, name: str) -> int:
+        """The size of an object in bytes.
+
+        Raises:
+            ObjectNotFound: no such object.
+        """
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose name begins with `prefix`, a folder ending in ``/``; in any order.
+
+        A folder that does not exist is an empty listing; one that cannot be read is an error,
+        raised at the latest when the iterator gets there. ``""`` is the folder of everything.
+        Names that others left in the storage are listed as they are, whatever their shape.
+        """
+
+    def delete(self, name: str) -> None:
+        """Remove an object.
+
+        Raises:
+            ObjectNotFound: no such object.
+        """
+
+    def capabilities(self) -> Capabilities:
+        """What this storage can do."""
+
+    def close(self) -> None:
+        """Let go of connections, after the last operation; calling it again is harmless."""

@@ -1,0 +1,1 @@
+"""The engine's public classes: an open repository, and how to get one. No algorithms."""

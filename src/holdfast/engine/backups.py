@@ -1,0 +1,264 @@
+"""The verbs that make snapshots."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from holdfast.engine.connection import Connection, PathLike, Words, words
+from holdfast.engine.origin import (
+    Readable,
+    counted,
+    host_name,
+    reading,
+    system_name,
+    user_name,
+)
+from holdfast.engine.results import BackupResult
+from holdfast.errors import UsageError
+from holdfast.filesystem import CommandStream, ExcludeRules, LocalSource
+from holdfast.model.select import GroupKey, choose_parent
+from holdfast.model.snapshot import Snapshot
+from holdfast.operations.backup import BackupOptions, StreamSource, backup_stream, backup_tree
+from holdfast.operations.ingest import Ingest
+from holdfast.progress import Progress, ProgressCallback
+from holdfast.store import Rehearsal, Writer
+from holdfast.version import __version__
+
+_PROGRAM = f"holdfast {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a caller says of a new snapshot."""
+
+    tags: tuple[str, ...]
+    label: str
+    description: str
+    host: str | None
+    time: datetime | None
+
+
+class Backups(Connection):
+    """Backing up: files and directories, streams, and what commands write."""
+
+    def backup(
+        self,
+        paths: PathLike | Sequence[PathLike],
+        *,
+        exclude: Words = (),
+        iexclude: Words = (),
+        exclude_if_present: Words = (),
+        exclude_caches: bool = False,
+        exclude_larger_than: int | None = None,
+        one_file_system: bool = False,
+        tags: Words = (),
+        label: str = "",
+        description: str = "",
+        host: str | None = None,
+        time: datetime | None = None,
+        parent: str | None = None,
+        group_by: Sequence[GroupKey] = ("host", "paths"),
+        force: bool = False,
+        skip_if_unchanged: bool = False,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> BackupResult:
+        """Back up files and directories into one snapshot.
+
+        Args:
+            paths: what to back up; it keeps its absolute paths in the snapshot.
+            exclude: patterns of what to leave out; the guide says what they mean.
+            iexclude: the same, upper and lower case being equal.
+            exclude_if_present: leave out directories that hold a file of such a name, or
+                ``NAME:HEADER`` that begins so.
+            exclude_caches: leave out directories that are marked as caches by CACHEDIR.TAG.
+            exclude_larger_than: leave out files of more bytes.
+            one_file_system: do not go into other file systems that are mounted below.
+            tags, label, description: for finding the snapshot.
+            host: instead of this machine's name.
+            time: instead of now; in the local zone unless it is aware.
+            parent: the snapshot to compare with; the newest of its group when None.
+            group_by: what the snapshots of a group have in common.
+            force: read every file again.
+            skip_if_unchanged: make no snapshot when nothing differs from the parent.
+            dry_run: only find out what would be done.
+            progress: called with `ProgressEvent`s.
+
+        Raises:
+            SourceError: none of the paths exists.
+            RepositoryError, BackendError: no snapshot was made.
+        """
+        rules = ExcludeRules(
+            patterns=words(exclude),
+            ipatterns=words(iexclude),
+            if_present=words(exclude_if_present),
+            caches=exclude_caches,
+            larger_than=exclude_larger_than,
+            one_file_system=one_file_system,
+        )
+        roots = [paths] if isinstance(paths, str | bytes | os.PathLike) else list(paths)
+        source = LocalSource(roots, rules)
+        about = _About(words(tags), label, description, host, time)
+        options = self._options(
+            about,
+            self._parent(about, source, parent, group_by),
+            force=force,
+            skip_if_unchanged=skip_if_unchanged,
+            excluded=(*rules.patterns, *rules.ipatterns),
+        )
+        counter = Progress(progress, self._clock)
+        start = self._clock.monotonic()
+        with (
+            self._writer(options, dry_run=dry_run) as writer,
+            self._store.loader() as loader,
+            counted(source, counter, wanted=progress is not None),
+        ):
+            ingest = self._ingest(writer)
+            outcome = backup_tree(source, writer, ingest, loader, options, self._clock, counter)
+        counter.finish()
+        return BackupResult.of(outcome, self._clock.monotonic() - start)
+
+    def backup_stream(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        tags: Words = (),
+        label: str = "",
+        description: str = "",
+        host: str | None = None,
+        time: datetime | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> BackupResult:
+        """Back up all that a binary stream gives, as one file.
+
+        Args:
+            stream: read to its end, and not closed.
+            name: path of the file in the snapshot.
+            tags, label, description, host, time, progress: as for `backup`.
+
+        Raises:
+            SourceError: reading the stream failed; no snapshot was made.
+            RepositoryError, BackendError: no snapshot was made.
+        """
+        about = _About(words(tags), label, description, host, time)
+        return self._backup_stream(about, name, stream, None, progress)
+
+    def backup_command(
+        self,
+        command: Sequence[str],
+        name: str,
+        *,
+        tags: Words = (),
+        label: str = "",
+        description: str = "",
+        host: str | None = None,
+        time: datetime | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> BackupResult:
+        """Back up what a command writes to its standard output, as one file.
+
+        Args:
+            command: the program and its arguments; no shell is involved.
+            name: path of the file in the snapshot.
+            tags, label, description, host, time, progress: as for `backup`.
+
+        Raises:
+            SourceError: the command failed; no snapshot was made.
+            RepositoryError, BackendError: no snapshot was made.
+        """
+        about = _About(words(tags), label, description, host, time)
+        with CommandStream(command) as stream:
+            return self._backup_stream(about, name, stream, stream.close, progress)
+
+    def _backup_stream(
+        self,
+        about: _About,
+        name: str,
+        stream: BinaryIO | Readable,
+        finish: Callable[[], None] | None,
+        progress: ProgressCallback | None,
+    ) -> BackupResult:
+        path = b"/" + os.fsencode(os.path.normpath("/" + name)).lstrip(b"/")
+        if path == b"/":
+            raise UsageError(f"{name!r} is no name for a file")
+        options = self._options(about, None)
+        counter = Progress(progress, self._clock)
+        start = self._clock.monotonic()
+        source = StreamSource(
+            path,
+            "command" if finish else "stream",
+            reading(stream, counter, name),
+            finish or _nothing,
+        )
+        with self._store.writer(self._writer_info(options)) as writer:
+            outcome = backup_stream(source, writer, self._ingest(writer), options, self._clock)
+        counter.finish()
+        return BackupResult.of(outcome, self._clock.monotonic() - start)
+
+    def _options(
+        self,
+        about: _About,
+        parent: Snapshot | None,
+        *,
+        force: bool = False,
+        skip_if_unchanged: bool = False,
+        excluded: tuple[str, ...] = (),
+    ) -> BackupOptions:
+        return BackupOptions(
+            host=about.host or host_name(),
+            user=user_name(),
+            os=system_name(),
+            program=_PROGRAM,
+            tags=about.tags,
+            label=about.label,
+            description=about.description,
+            time_ns=None if about.time is None else _nanoseconds(about.time),
+            parent=parent,
+            force=force,
+            skip_if_unchanged=skip_if_unchanged,
+            excluded=excluded,
+        )
+
+    def _parent(
+        self,
+        about: _About,
+        source: LocalSource,
+        parent: str | None,
+        group_by: Sequence[GroupKey],
+    ) -> Snapshot | None:
+        if parent is not None:
+            return self.snapshot(parent)
+        paths = [os.fsdecode(root) for root in source.roots]
+        known, _ = self._load_snapshots()
+        return choose_parent(known, about.host or host_name(), paths, about.tags, group_by)
+
+    def _writer(self, options: BackupOptions, *, dry_run: bool) -> Writer | Rehearsal:
+        if dry_run:
+            return self._store.rehearsal()
+        return self._store.writer(self._writer_info(options))
+
+    @staticmethod
+    def _writer_info(options: BackupOptions) -> dict[str, object]:
+        return {
+            "host": options.host,
+            "kind": "backup",
+            "process": os.getpid(),
+            "program": options.program,
+            "user": options.user,
+        }
+
+    def _ingest(self, writer: Writer | Rehearsal) -> Ingest:
+        return Ingest(writer, self._store.settings.chunker, self._store.chunker_seed())
+
+
+def _nothing() -> None:
+    """A stream that was given needs no end."""
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.astimezone(UTC).timestamp() * 1_000_000) * 1000

@@ -1,0 +1,142 @@
+"""Making and opening repositories: from what a user says to a `Repository`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from holdfast import environment
+from holdfast.backend import open_backend
+from holdfast.clock import SYSTEM_CLOCK, Clock
+from holdfast.engine.password import PasswordCommand, find_password
+from holdfast.engine.repository import Repository
+from holdfast.errors import UsageError
+from holdfast.primitives.chunker import PROFILES, ChunkerParams
+from holdfast.primitives.compression import LEVELS, MAX_LEVEL, MIN_LEVEL
+from holdfast.primitives.kdf import KDF_PROFILES
+from holdfast.store import (
+    MAX_PACK_SIZE,
+    MIN_PACK_SIZE,
+    Password,
+    Settings,
+    create_store,
+    open_store,
+)
+
+DEFAULT_PACK_SIZE = 16 << 20
+"""Bytes at which a pack is closed."""
+
+MIB = 1 << 20
+
+
+def init(
+    location: str | os.PathLike[str],
+    *,
+    password: Password | None = None,
+    password_file: str | os.PathLike[str] | None = None,
+    password_command: PasswordCommand | None = None,
+    encryption: str = "AES256",
+    compression: str | int = "auto",
+    pack_size: int = DEFAULT_PACK_SIZE,
+    chunker: str | ChunkerParams = "default",
+    kdf: str = "default",
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache: bool = True,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Make a repository.
+
+    Args:
+        location: a folder that is empty or does not exist yet.
+        password, password_file, password_command: where the password comes from, one of them.
+        encryption: ``AES256``; there is no other.
+        compression: ``auto`` (zstd level 3), ``max`` (19), ``off``, or a level from 0 to 22.
+        pack_size: bytes at which a pack is closed, 1 to 96 MiB.
+        chunker: ``default``, ``database`` (small scattered changes), ``large`` (above 10 TB),
+            ``fastcdc`` (the package of that name), or exact parameters.
+        kdf: the price of a guess at the password: ``default`` (64 MiB) or ``strong`` (256 MiB).
+        cache_dir: where indexes are cached; the user's cache folder when None.
+        cache: whether they are.
+        clock: for times.
+
+    Raises:
+        RepositoryExists: there is one already.
+        UsageError: an argument makes no sense.
+        BackendError: the location cannot be written.
+    """
+    secret = find_password(password, password_file, password_command)
+    if encryption.upper().replace("-", "") not in {"AES256", "AES256GCM"}:
+        raise UsageError(f"unknown encryption {encryption!r}: there is AES256 only")
+    if not MIN_PACK_SIZE <= pack_size <= MAX_PACK_SIZE:
+        raise UsageError(
+            f"a pack size of {pack_size} bytes is out of bounds: "
+            f"{MIN_PACK_SIZE // MIB} to {MAX_PACK_SIZE // MIB} MiB"
+        )
+    if kdf not in KDF_PROFILES:
+        raise UsageError(f"unknown key derivation {kdf!r}: choose {' or '.join(KDF_PROFILES)}")
+    settings = Settings(_chunker(chunker), pack_size, compression_level(compression))
+    folder = _cache_folder(cache_dir) if cache else None
+    backend = open_backend(location)
+    return Repository(
+        create_store(backend, secret, settings, KDF_PROFILES[kdf], clock, folder), clock
+    )
+
+
+def open(  # noqa: A001 - read as holdfast.open
+    location: str | os.PathLike[str],
+    *,
+    password: Password | None = None,
+    password_file: str | os.PathLike[str] | None = None,
+    password_command: PasswordCommand | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache: bool = True,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Repository:
+    """Open a repository; reading never writes to it.
+
+    Args:
+        location: where it is.
+        password, password_file, password_command: where the password comes from, one of them.
+        cache_dir: where indexes are cached; the user's cache folder when None.
+        cache: whether they are.
+        clock: for times.
+
+    Raises:
+        RepositoryNotFound: nothing is there.
+        WrongPassword: the password opens no key slot.
+        DamagedRepository: what it takes to open it is damaged.
+        UnsupportedRepository: a newer version's, or another program's.
+    """
+    secret = find_password(password, password_file, password_command)
+    folder = _cache_folder(cache_dir) if cache else None
+    return Repository(open_store(open_backend(location), secret, clock, folder), clock)
+
+
+def compression_level(compression: str | int) -> int:
+    """The zstd level of a named mode or a number (UsageError for anything else)."""
+    if isinstance(compression, str):
+        named = LEVELS.get(compression)
+        if named is not None:
+            return named
+        if not compression.isdecimal():
+            names = ", ".join(LEVELS)
+            raise UsageError(f"unknown compression {compression!r}: {names} or {MIN_LEVEL} to {MAX_LEVEL}")
+        compression = int(compression)
+    if not MIN_LEVEL <= compression <= MAX_LEVEL:
+        raise UsageError(f"compression level {compression} is not in {MIN_LEVEL} to {MAX_LEVEL}")
+    return compression
+
+
+def _chunker(chunker: str | ChunkerParams) -> ChunkerParams:
+    if isinstance(chunker, ChunkerParams):
+        return chunker
+    if chunker in PROFILES:
+        return PROFILES[chunker]
+    raise UsageError(f"unknown chunker {chunker!r}: choose one of {', '.join(PROFILES)}")
+
+
+def _cache_folder(given: str | os.PathLike[str] | None) -> Path:
+    if given is not None:
+        return Path(given)
+    base = environment.variable("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "holdfast"

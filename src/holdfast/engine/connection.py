@@ -1,0 +1,145 @@
+"""What all verbs share: the open store, and finding the snapshot that a name means."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from holdfast.clock import Clock
+from holdfast.errors import DamagedRepository, SnapshotNotFound
+from holdfast.model.select import Filter, ordered, parse_spec, resolve
+from holdfast.model.snapshot import Snapshot, decode_snapshot
+from holdfast.primitives.ids import BlobId
+from holdfast.store import Store
+
+_log = logging.getLogger(__name__)
+
+PathLike: TypeAlias = str | bytes | os.PathLike[str]
+Words: TypeAlias = str | Sequence[str]
+"""One or several; a single string is one."""
+
+
+class Connection:
+    """An open store, and its snapshots."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """Take an open store; `holdfast.open` and `holdfast.init` make it."""
+        self._store = store
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<holdfast.Repository {self.location}>"
+
+    def close(self) -> None:
+        """Let go of the storage."""
+        self._store.close()
+
+    @property
+    def location(self) -> str:
+        """Where the repository is."""
+        return self._store.backend.location
+
+    @property
+    def id(self) -> str:
+        """The repository's id: 32 hexadecimal digits."""
+        return self._store.keys.repository.hex()
+
+    def snapshots(
+        self,
+        host: str | None = None,
+        tags: Words | None = None,
+        paths: Words | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Snapshot]:
+        """The snapshots, oldest first.
+
+        A snapshot that is damaged is left out and logged; `check` names it.
+
+        Args:
+            host: only those of this host.
+            tags: only those with all of these tags.
+            paths: only backups of all of these paths.
+            since: only those begun then or later; in the local zone unless it is aware.
+            until: only those begun then or earlier; likewise.
+        """
+        wanted = Filter(
+            host=host,
+            tags=words(tags or ()),
+            paths=words(paths or ()),
+            since=since and since.astimezone(),
+            until=until and until.astimezone(),
+        )
+        known, _ = self._load_snapshots()
+        return ordered(known, wanted)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """One snapshot by its name (see the class).
+
+        Raises:
+            SnapshotNotFound: there is none of that name.
+            AmbiguousSnapshot: several ids begin so.
+            DamagedRepository: which one is meant cannot be said, because one is damaged.
+        """
+        known, damaged = self._load_snapshots()
+        try:
+            found = resolve(known, name)
+        except SnapshotNotFound:
+            meant = [error for error in damaged if error.object.startswith(f"snapshots/{name}")]
+            if meant:
+                raise meant[0] from None
+            raise
+        if damaged and not found.id.startswith(name.lower()):
+            raise DamagedRepository(
+                damaged[0].object,
+                f"{damaged[0].problem}, and it may be the one that {name!r} means",
+                "name a snapshot by its id",
+            )
+        return found
+
+    def _load_snapshots(self) -> tuple[list[Snapshot], list[DamagedRepository]]:
+        known: list[Snapshot] = []
+        damaged: list[DamagedRepository] = []
+        for id_ in self._store.snapshot_ids():
+            try:
+                data = self._store.snapshot(id_)
+                if data is not None:
+                    known.append(decode_snapshot(id_, data))
+            except DamagedRepository as error:
+                _log.warning("%s", error)
+                damaged.append(error)
+        return known, damaged
+
+    def _chosen(self, names: Sequence[str] | None) -> list[Snapshot]:
+        if names is None:
+            return self.snapshots()
+        return [self.snapshot(name) for name in names]
+
+    def _named(self, name: str) -> tuple[Snapshot, bytes]:
+        spec, path = parse_spec(name)
+        return self.snapshot(spec), os.fsencode(path)
+
+    def _place(self, name: str, path: PathLike) -> tuple[BlobId, bytes]:
+        found, base = self._named(name)
+        inner = os.path.normpath(b"/" + base + b"/" + os.fsencode(path))
+        return found.tree, b"/" + inner.lstrip(b"/")
+
+
+def words(given: Words) -> tuple[str, ...]:
+    """One or several words, as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -1,0 +1,91 @@
+"""Where a backup comes from: this machine, its user, its files and streams."""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Protocol
+
+from holdfast.errors import UsageError
+from holdfast.filesystem import LocalSource
+from holdfast.operations.ingest import Fill, Unreadable
+from holdfast.progress import Progress
+
+
+def host_name() -> str:
+    """This machine's name."""
+    return os.uname().nodename
+
+
+def user_name() -> str:
+    """The name of the user that this process runs as; the number where there is no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def system_name() -> str:
+    """Name and release of the operating system."""
+    return f"{platform.system()} {platform.release()}"
+
+
+@contextmanager
+def counted(source: LocalSource, progress: Progress, *, wanted: bool) -> Iterator[None]:
+    """Count beside the work what there is to do, when somebody wants to know."""
+    if not wanted:
+        yield
+        return
+    stop = threading.Event()
+
+    def count() -> None:
+        files, size = source.scan_totals(stop)
+        if not stop.is_set():
+            progress.expect(files, size)
+
+    thread = threading.Thread(target=count, name="holdfast-count", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+class Readable(Protocol):
+    """A stream that fills buffers."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Read into a buffer; returns how many bytes, 0 at the end."""
+
+
+def reading(stream: BinaryIO | Readable, progress: Progress, name: str) -> Fill:
+    """A function that fills buffers from a binary stream and tells of it.
+
+    Raises:
+        Unreadable: on reading, the stream failed.
+        UsageError: on reading, the stream gives text.
+    """
+    read_into = getattr(stream, "readinto", None)
+
+    def fill(buffer: memoryview, _: int) -> int:
+        try:
+            if read_into is not None:
+                count = int(read_into(buffer) or 0)
+            else:
+                data = stream.read(len(buffer))
+                count = len(data)
+        except OSError as error:
+            raise Unreadable(error) from error
+        if read_into is None:
+            if not isinstance(data, bytes):
+                raise UsageError("the stream gives text: open it in binary mode")
+            buffer[:count] = data
+        progress.advance(0, count, name)
+        return count
+
+    return fill

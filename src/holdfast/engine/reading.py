@@ -1,0 +1,140 @@
+"""The verbs that look into snapshots and change nothing."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Literal
+
+from holdfast.engine.connection import Connection, PathLike, Words, words
+from holdfast.errors import UsageError
+from holdfast.model.entry import Entry
+from holdfast.model.file import SnapshotFile
+from holdfast.model.node import NodeType
+from holdfast.model.tree import load_directory
+from holdfast.model.walk import directory_tree, lookup, walk
+from holdfast.operations.diff import Diff, DiffOptions, diff
+from holdfast.operations.export import ExportOptions, ExportResult, export
+from holdfast.operations.find import FindOptions, Found, find
+from holdfast.operations.stats import Stats, stats
+from holdfast.store import Loader
+
+
+class Reading(Connection):
+    """Looking into snapshots: listing, walking, opening, comparing, finding, counting."""
+
+    def listdir(self, snapshot: str, path: PathLike = "/") -> list[Entry]:
+        """The entries of a directory in a snapshot, by name.
+
+        Raises:
+            PathNotFound: the snapshot has no such path.
+            UsageError: it is no directory.
+        """
+        tree, inner = self._place(snapshot, path)
+        with self._store.loader() as loader:
+            node = lookup(tree, inner, loader)
+            if node.type != NodeType.DIRECTORY:
+                raise UsageError(f"{os.fsdecode(inner)}: not a directory")
+            base = inner.rstrip(b"/")
+            return [
+                Entry.of(base + b"/" + child.name, child)
+                for child in load_directory(directory_tree(node), loader)
+            ]
+
+    def walk(self, snapshot: str, path: PathLike = "/") -> Iterator[Entry]:
+        """All that is below a directory in a snapshot, depth first, each before what is in it.
+
+        Raises:
+            PathNotFound: the snapshot has no such path.
+            UsageError: it is no directory.
+        """
+        tree, inner = self._place(snapshot, path)
+        with self._store.loader() as loader:
+            node = lookup(tree, inner, loader)
+            if node.type != NodeType.DIRECTORY:
+                raise UsageError(f"{os.fsdecode(inner)}: not a directory")
+            for here, found in walk(directory_tree(node), loader, inner):
+                yield Entry.of(here, found)
+
+    def open_file(self, snapshot: str, path: PathLike) -> io.BufferedReader:
+        """A file in a snapshot as a seekable binary stream, to be closed after use.
+
+        Raises:
+            PathNotFound: the snapshot has no such path.
+            UsageError: it is no regular file.
+        """
+        tree, inner = self._place(snapshot, path)
+        loader = self._store.loader()
+        try:
+            return _OpenFile(SnapshotFile(lookup(tree, inner, loader), loader), loader)
+        except BaseException:
+            loader.close()
+            raise
+
+    def dump(
+        self,
+        snapshot: str,
+        path: PathLike,
+        output: BinaryIO,
+        *,
+        archive: Literal["tar", "zip"] = "tar",
+    ) -> ExportResult:
+        """Write a file as it is, or a directory as an archive, to a binary stream.
+
+        Raises:
+            PathNotFound: the snapshot has no such path.
+            DamagedRepository: not all of it can be read; what was written is not complete.
+        """
+        tree, inner = self._place(snapshot, path)
+        with self._store.loader() as loader:
+            return export(tree, inner, loader, output, ExportOptions(archive))
+
+    def diff(self, before: str, after: str, *, metadata: bool = True) -> Diff:
+        """The differences between two snapshots, or two places in them; iterate to get them.
+
+        Args:
+            before, after: names of snapshots, with ``:/path`` for a place in one.
+            metadata: whether paths count of which only owner, mode, times or attributes changed.
+        """
+        first, first_path = self._named(before)
+        second, second_path = self._named(after)
+        options = DiffOptions(first_path, second_path, metadata)
+        return diff(first, second, self._store.loader(), options)
+
+    def find(
+        self,
+        patterns: Words,
+        *,
+        snapshots: Sequence[str] | None = None,
+        ignore_case: bool = False,
+    ) -> Iterator[Found]:
+        """Every version of every entry that matches a pattern, and the snapshots that have it.
+
+        Args:
+            patterns: as for excludes.
+            snapshots: where to look; everywhere when None.
+            ignore_case: whether upper and lower case are equal.
+        """
+        with self._store.loader() as loader:
+            options = FindOptions(words(patterns), ignore_case)
+            yield from find(self._chosen(snapshots), loader, options)
+
+    def stats(self, snapshots: Sequence[str] | None = None) -> Stats:
+        """What the snapshots (all when None) hold, and what it takes to store them."""
+        chosen = self._chosen(snapshots)
+        with self._store.loader() as loader:
+            return stats(chosen, loader, self._store.catalog.refresh())
+
+
+class _OpenFile(io.BufferedReader):
+    """A file of a snapshot that lets go of its reader when it is closed."""
+
+    def __init__(self, raw: SnapshotFile, loader: Loader) -> None:
+        super().__init__(raw)
+        self._loader = loader
+
+    def close(self) -> None:
+        """Close the stream."""
+        super().close()
+        self._loader.close()

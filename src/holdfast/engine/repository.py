@@ -1,0 +1,133 @@
+"""An open repository: the verbs of the engine, composed from operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from holdfast.engine.backups import Backups
+from holdfast.engine.connection import PathLike, Words, words
+from holdfast.engine.reading import Reading
+from holdfast.errors import UsageError
+from holdfast.filesystem import Patterns
+from holdfast.operations.check import CheckOptions, CheckReport, ReadData, check
+from holdfast.operations.restore import (
+    OnAction,
+    Overwrite,
+    RestoreOptions,
+    RestoreResult,
+    VerifyResult,
+    restore,
+    verify_restore,
+)
+from holdfast.progress import Progress, ProgressCallback
+
+
+class Repository(Backups, Reading):
+    """An open repository. Safe to use from several threads; a context manager.
+
+    Snapshots are named by an id, the beginning of one, ``latest``, ``latest~2`` (two before it)
+    or a time in ISO 8601, which means the newest snapshot at or before it. With ``:/path`` behind
+    it a name means that path of the snapshot.
+    """
+
+    def restore(
+        self,
+        snapshot: str,
+        target: PathLike,
+        *,
+        include: Words | None = None,
+        exclude: Words | None = None,
+        overwrite: str = "always",
+        delete: bool = False,
+        sparse: bool = False,
+        devices: bool = False,
+        dry_run: bool = False,
+        verify: bool = False,
+        progress: ProgressCallback | None = None,
+        on_action: OnAction | None = None,
+    ) -> RestoreResult:
+        """Restore a snapshot, or with ``:/path`` the contents of a place in it, into a directory.
+
+        What fails in the target, or is damaged in the repository, is in the result's `errors`,
+        and the rest is restored.
+
+        Args:
+            snapshot: name of the snapshot.
+            target: directory; nothing outside it is ever touched.
+            include: only what matches these patterns, and what is below it.
+            exclude: not what matches these.
+            overwrite: what becomes of files that exist: ``always``, ``if-changed``, ``if-newer``
+                or ``never`` replaced.
+            delete: remove from restored directories what the snapshot does not have.
+            sparse: leave holes for zeros even where the source had none.
+            devices: create device nodes, which takes root.
+            dry_run: only find out what would be done.
+            verify: read everything back and compare it with the snapshot.
+            progress: called with `ProgressEvent`s.
+            on_action: called with everything that is done, or would be.
+
+        Raises:
+            SnapshotNotFound, PathNotFound: it is not there.
+            BackendError: the storage fails.
+        """
+        found, inner = self._named(snapshot)
+        options = RestoreOptions(
+            include=None if include is None else Patterns(words(include)),
+            exclude=None if exclude is None else Patterns(words(exclude)),
+            overwrite=_overwrite(overwrite),
+            delete=delete,
+            sparse=sparse,
+            devices=devices,
+            dry_run=dry_run,
+            verify=verify,
+        )
+        with self._store.loader() as loader:
+            return restore(
+                found.tree,
+                inner,
+                target,
+                loader,
+                options,
+                progress=Progress(progress, self._clock),
+                on_action=on_action,
+            )
+
+    def verify_restore(self, snapshot: str, target: PathLike) -> VerifyResult:
+        """Compare what was restored into a directory with the snapshot, content and metadata."""
+        found, inner = self._named(snapshot)
+        with self._store.loader() as loader:
+            return verify_restore(found.tree, inner, target, loader, RestoreOptions())
+
+    def check(
+        self,
+        snapshots: Sequence[str] | None = None,
+        read_data: bool | str = False,  # noqa: FBT001, FBT002 - the documented signature
+        *,
+        full: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> CheckReport:
+        """Look for damage; what is found is data.
+
+        Args:
+            snapshots: check only what these need; everything when None.
+            read_data: read the data too: True, a random share such as ``"10%"``, or one part of
+                several such as ``"3/10"``.
+            full: read the trailer of every pack and compare it with the index.
+            progress: called with `ProgressEvent`s.
+        """
+        options = CheckOptions(
+            read_data=ReadData.parse(read_data), full=full, everything=snapshots is None
+        )
+        if snapshots is None:
+            chosen, damaged = self._load_snapshots()
+        else:
+            chosen, damaged = self._chosen(snapshots), []
+        return check(self._store, chosen, damaged, options, Progress(progress, self._clock))
+
+
+def _overwrite(policy: str) -> Overwrite:
+    try:
+        return Overwrite(policy)
+    except ValueError:
+        names = ", ".join(Overwrite)
+        raise UsageError(f"unknown overwrite policy {policy!r}: choose one of {names}") from None

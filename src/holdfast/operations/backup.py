@@ -1,0 +1,588 @@
+"""Backup: walk the source, store what is new, and commit one snapshot.
+
+A file whose size, times and inode are as the parent snapshot has them is not read again, as long
+as every blob of it is stored. A source item that fails is data in the result. Everything that
+fails in the repository is an exception, and then there is no snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from holdfast.clock import Clock
+from holdfast.errors import DamagedRepository, SourceError
+from holdfast.filesystem import (
+    Directory,
+    Leave,
+    LocalSource,
+    Owners,
+    Problem,
+    Walk,
+    node_from_stat,
+    node_type,
+    read_xattrs,
+)
+from holdfast.model.content import ContentBuilder, references
+from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.roles import BlobLoader
+from holdfast.model.snapshot import MAX_PROBLEMS, Snapshot, Summary, encode_snapshot
+from holdfast.model.snapshot import Problem as SnapshotProblem
+from holdfast.model.tree import load_directory, save_directory
+from holdfast.operations.ingest import Fill, Ingest, Unreadable
+from holdfast.primitives.ids import BlobId, SnapshotId
+from holdfast.progress import Progress
+from holdfast.store import Rehearsal, Writer
+
+_log = logging.getLogger(__name__)
+
+GRANULARITY = 2_000_000_000
+"""Nanoseconds in which a file may change without its times telling, on the coarsest file systems."""
+
+READ_ATTEMPTS = 3
+COMMIT_ATTEMPTS = 3
+LINKS_REMEMBERED = 1 << 16
+"""Files with several hard links whose content is not read again at the next link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupOptions:
+    """What a snapshot says of itself, and how it is made.
+
+    Attributes:
+        host, user, os: where and by whom.
+        tags, label, description: to find it by.
+        time_ns: the time that the snapshot bears; now when None.
+        parent: unchanged files are compared with it; everything is read when None.
+        force: read everything although there is a parent.
+        skip_if_unchanged: make no snapshot when nothing differs from the parent.
+        excluded: the patterns of what is left out, for the record.
+        program: name and version of this program.
+    """
+
+    host: str
+    user: str
+    os: str
+    program: str
+    tags: tuple[str, ...] = ()
+    label: str = ""
+    description: str = ""
+    time_ns: int | None = None
+    parent: Snapshot | None = None
+    force: bool = False
+    skip_if_unchanged: bool = False
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupOutcome:
+    """What came of a backup.
+
+    Attributes:
+        snapshot: as it was committed; as it would be in a rehearsal.
+        committed: whether it is in the repository now.
+        problems: source items that could not be read, at most `MAX_PROBLEMS`.
+        problem_count: how many there were.
+    """
+
+    snapshot: Snapshot
+    committed: bool
+    problems: tuple[Problem, ...]
+    problem_count: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts of one pass over the source."""
+
+    new: int = 0
+    changed: int = 0
+    unmodified: int = 0
+    directories: int = 0
+    others: int = 0
+    size: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+
+    def problem(self, problem: Problem) -> None:
+        """Record a source item that could not be read, unless it only vanished."""
+        if problem.vanished:
+            _log.info("%r vanished during the backup", problem.path)
+            return
+        self.problem_count += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem)
+
+    def summary(self, writer: Writer | Rehearsal) -> Summary:
+        """The numbers that the snapshot keeps."""
+        return Summary(
+            files_new=self.new,
+            files_changed=self.changed,
+            files_unmodified=self.unmodified,
+            directories=self.directories,
+            others=self.others,
+            bytes_processed=self.size,
+            data_added=writer.added,
+            data_stored=writer.stored,
+        )
+
+
+class _Frame(NamedTuple):
+    """A directory that is being backed up: its own node but for the tree, and what is in it."""
+
+    node: Node
+    nodes: list[Node]
+    before: Mapping[bytes, Node]
+
+
+class _Read(NamedTuple):
+    """What was read of a file."""
+
+    status: os.stat_result
+    node: Node
+
+
+class TreePass:
+    """One pass over a local source: every entry becomes a node, every new byte a blob."""
+
+    def __init__(
+        self,
+        writer: Writer | Rehearsal,
+        ingest: Ingest,
+        loader: BlobLoader,
+        options: BackupOptions,
+        progress: Progress,
+    ) -> None:
+        self._writer = writer
+        self._ingest = ingest
+        self._loader = loader
+        self._progress = progress
+        self.tally = _Tally()
+        self._owners = Owners()
+        self._frames: list[_Frame] = []
+        self._parent = None if options.force else options.parent
+        self._trusted_before = _trusted_before(options.parent)
+        self._devices: dict[int, int] = {}
+        self._links: OrderedDict[tuple[int, int], _Read] = OrderedDict()
+
+    def run(self, walk: Walk) -> BlobId:
+        """Back up what the walk finds; returns the id of the root directory."""
+        tree: BlobId | None = None
+        for event in walk:
+            if isinstance(event, Directory):
+                self._enter(walk, event)
+            elif isinstance(event, Leave):
+                tree = self._leave()
+            else:
+                self.tally.problem(event)
+        if tree is None or self._frames:
+            raise RuntimeError("a walk ended inside a directory")
+        return tree
+
+    def _enter(self, walk: Walk, directory: Directory) -> None:
+        before = self._before(directory.name)
+        xattrs, problems = walk.xattrs()
+        for problem in problems:
+            self.tally.problem(problem)
+        node = node_from_stat(directory.name, directory.status, self._owners, xattrs=xattrs)
+        if not directory.complete:
+            node = node._replace(extra={"incomplete": True})
+        nodes: list[Node] = []
+        self._frames.append(_Frame(node, nodes, before))
+        self.tally.directories += 1
+        size = self.tally.size
+        for name, status in directory.files:
+            found = self._entry(walk, directory.path, name, status, before.get(name))
+            if found is not None:
+                nodes.append(found)
+        self._progress.advance(
+            len(directory.files), self.tally.size - size, os.fsdecode(directory.path)
+        )
+
+    def _leave(self) -> BlobId:
+        frame = self._frames.pop()
+        tree = save_directory(frame.nodes, self._writer)
+        if self._frames:
+            self._frames[-1].nodes.append(frame.node._replace(payload=tree))
+        return tree
+
+    def _before(self, name: bytes) -> Mapping[bytes, Node]:
+        """What the parent snapshot has in the directory that is entered."""
+        if self._parent is None:
+            return {}
+        if not self._frames:
+            tree: object = self._parent.tree
+        else:
+            node = self._frames[-1].before.get(name)
+            tree = node.payload if node and node.type == NodeType.DIRECTORY else None
+        if not isinstance(tree, bytes):
+            return {}
+        try:
+            return {node.name: node for node in load_directory(BlobId(tree), self._loader)}
+        except DamagedRepository as error:
+            # Nothing is lost by reading files anew that the parent has no good record of.
+            _log.warning("the parent snapshot is damaged: %s", error)
+            return {}
+
+    def _entry(
+        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result, before: Node | None
+    ) -> Node | None:
+        if stat.S_ISREG(status.st_mode):
+            if before is not None and self._is_unchanged(before, status):
+                self.tally.unmodified += 1
+                self.tally.size += before.size
+                return self._placed(before, status)
+            return self._file(walk, path, name, status, before)
+        return self._special(walk, path, name, status)
+
+    def _is_unchanged(self, before: Node, status: os.stat_result) -> bool:
+        return (
+            before.mtime == status.st_mtime_ns
+            and before.ctime == status.st_ctime_ns
+            and before.size == status.st_size
+            and before.inode == status.st_ino
+            and before.type == NodeType.FILE
+            and before.ctime < self._trusted_before
+            and before.extra is None
+            and self._is_stored(before)
+        )
+
+    def _is_stored(self, node: Node) -> bool:
+        """Whether all blobs of a file are where this backup may build upon them."""
+        content = node.payload
+        if content is None:
+            return True
+        if isinstance(content, bytes):
+            return self._writer.has((BlobId(content),))
+        try:
+            return self._writer.has(
+                blob for _, blob in references(_content(node), self._loader)
+            )
+        except DamagedRepository as error:
+            _log.warning("the parent snapshot is damaged: %s", error)
+            return False
+
+    def _placed(self, node: Node, status: os.stat_result) -> Node:
+        """The node with the ordinal of its file system in this snapshot."""
+        ordinal = self._ordinal(status)
+        return node if node.filesystem == ordinal else node._replace(filesystem=ordinal)
+
+    def _ordinal(self, status: os.stat_result) -> int | None:
+        if status.st_nlink == 1:
+            return None
+        return self._devices.setdefault(status.st_dev, len(self._devices))
+
+    def _file(
+        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result, before: Node | None
+    ) -> Node | None:
+        node = self._linked(name, status)
+        if node is None:
+            try:
+                node = self._read(walk, name)
+            except Unreadable as error:
+                self.tally.problem(Problem.of(_join(path, name), error.operation, error.error))
+                return None
+        if node is None:
+            return self._retyped(walk, path, name)
+        self.tally.size += node.size
+        if before is None or before.type != NodeType.FILE:
+            self.tally.new += 1
+        elif _same(before, node):
+            self.tally.unmodified += 1
+        else:
+            self.tally.changed += 1
+        return node
+
+    def _linked(self, name: bytes, status: os.stat_result) -> Node | None:
+        """The node of another link to a file that was read already and has not changed since."""
+        if status.st_nlink == 1:
+            return None
+        read = self._links.get((status.st_dev, status.st_ino))
+        if read is None or not _unchanged_since(read.status, status):
+            return None
+        return read.node._replace(name=name)
+
+    def _read(self, walk: Walk, name: bytes) -> Node | None:
+        """Read a file, again if it changes meanwhile; None when it is no regular file any more.
+
+        Raises:
+            Unreadable: it cannot be opened or read.
+        """
+        descriptor = _open(walk, name)
+        try:
+            status = _status(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            for _ in range(READ_ATTEMPTS):
+                size, content = self._ingest.file(descriptor, status)
+                after = _status(descriptor)
+                stable = size == status.st_size and _unchanged_since(status, after)
+                status = after
+                if stable:
+                    break
+            xattrs, errors = read_xattrs(descriptor)
+        finally:
+            os.close(descriptor)
+        for error in errors:
+            self.tally.problem(walk.problem(name, "read attributes of", error))
+        node = node_from_stat(
+            name, status, self._owners, content, xattrs, self._ordinal(status)
+        )._replace(size=size, extra=None if stable else {"changed": True})
+        if not stable:
+            _log.warning("%r changed while it was read", walk.problem(name, "", OSError()).path)
+        elif status.st_nlink > 1:
+            self._remember(status, node)
+        return node
+
+    def _remember(self, status: os.stat_result, node: Node) -> None:
+        self._links[status.st_dev, status.st_ino] = _Read(status, node)
+        if len(self._links) > LINKS_REMEMBERED:
+            self._links.popitem(last=False)
+
+    def _retyped(self, walk: Walk, path: bytes, name: bytes) -> Node | None:
+        """An entry that was a file when it was listed, and is something else now."""
+        try:
+            status = walk.status(name)
+        except OSError as error:
+            self.tally.problem(Problem.of(_join(path, name), "open", error))
+            return None
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            self.tally.problem(
+                Problem(_join(path, name), "open", 0, "it kept changing its type during the backup")
+            )
+            return None
+        return self._special(walk, path, name, status)
+
+    def _special(
+        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result
+    ) -> Node | None:
+        """A link, fifo, socket or device: stored as what it is, never opened."""
+        target: bytes | None = None
+        try:
+            kind = node_type(status)
+            if kind is NodeType.SYMLINK:
+                target = walk.readlink(name)
+        except OSError as error:
+            self.tally.problem(Problem.of(_join(path, name), "read link", error))
+            return None
+        except KeyError:
+            self.tally.problem(Problem(_join(path, name), "stat", 0, "an unknown type of file"))
+            return None
+        xattrs, problems = walk.xattrs(name)
+        for problem in problems:
+            self.tally.problem(problem)
+        self.tally.others += 1
+        return node_from_stat(name, status, self._owners, target, xattrs, self._ordinal(status))
+
+
+def _trusted_before(parent: Snapshot | None) -> int:
+    """Files whose times are later than this may have changed unnoticed after the parent read them."""
+    if parent is None:
+        return 0
+    started = parent.how.get("started")
+    return (started if isinstance(started, int) else parent.time_ns) - GRANULARITY
+
+
+def _unchanged_since(before: os.stat_result, after: os.stat_result) -> bool:
+    return (
+        before.st_mtime_ns == after.st_mtime_ns
+        and before.st_ctime_ns == after.st_ctime_ns
+        and before.st_size == after.st_size
+    )
+
+
+def _same(before: Node, node: Node) -> bool:
+    """Whether a file that was read again is as it was, but for what every copy changes."""
+    return before._replace(ctime=0, inode=0, filesystem=None) == node._replace(
+        ctime=0, inode=0, filesystem=None
+    )
+
+
+def _content(node: Node) -> Content | None:
+    content = node.payload
+    return None if isinstance(content, int) else content
+
+
+def _open(walk: Walk, name: bytes) -> int:
+    try:
+        return walk.open_file(name)
+    except OSError as error:
+        raise Unreadable(error, "open") from error
+
+
+def _status(descriptor: int) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError as error:
+        raise Unreadable(error, "stat") from error
+
+
+def _join(path: bytes, name: bytes) -> bytes:
+    return (b"" if path == b"/" else path) + b"/" + name
+
+
+def backup_tree(
+    source: LocalSource,
+    writer: Writer | Rehearsal,
+    ingest: Ingest,
+    loader: BlobLoader,
+    options: BackupOptions,
+    clock: Clock,
+    progress: Progress,
+) -> BackupOutcome:
+    """Back up local files and directories.
+
+    Args:
+        source: what to back up, not yet walked.
+        writer: a session of the repository, or a rehearsal that stores nothing.
+        ingest: cuts files for that writer.
+        loader: reads the parent snapshot.
+        options: what the snapshot says of itself.
+        clock: for its times.
+        progress: told of every directory.
+
+    Raises:
+        SourceError: nothing that was to be backed up exists.
+        RepositoryError: no snapshot was made.
+    """
+    if not source.roots:
+        missing = ", ".join(os.fsdecode(problem.path) for problem in source.problems)
+        raise SourceError(f"nothing to back up: {missing} cannot be found or reached")
+    start = clock.now_ns()
+
+    def once() -> tuple[BlobId, _Tally]:
+        tree_pass = TreePass(writer, ingest, loader, options, progress)
+        for problem in source.problems:
+            tree_pass.tally.problem(problem)
+        with source.walk() as walk:
+            return tree_pass.run(walk), tree_pass.tally
+
+    paths = tuple(os.fsdecode(root) for root in source.roots)
+    return _commit(writer, once, options, clock, (start, "local", paths))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSource:
+    """A stream that is backed up as one file.
+
+    Attributes:
+        path: absolute path that the file gets in the snapshot.
+        kind: ``stream`` or ``command``.
+        fill: reads it, see `holdfast.operations.ingest.Fill`.
+        finish: called at its end; what it raises ends the backup without a snapshot.
+    """
+
+    path: bytes
+    kind: str
+    fill: Fill
+    finish: Callable[[], None]
+
+
+def backup_stream(
+    source: StreamSource, writer: Writer, ingest: Ingest, options: BackupOptions, clock: Clock
+) -> BackupOutcome:
+    """Back up one stream as one file; the other arguments are as for `backup_tree`.
+
+    Raises:
+        SourceError: the stream failed.
+        RepositoryError: no snapshot was made.
+    """
+    start = clock.now_ns()
+    is_read = False
+
+    def once() -> tuple[BlobId, _Tally]:
+        nonlocal is_read
+        if is_read:
+            raise DamagedRepository(
+                "data/",
+                "packs vanished during this backup",
+                "a stream cannot be read twice: run the backup again",
+            )
+        is_read = True
+        builder = ContentBuilder(writer)
+        try:
+            ingest.stream(source.fill, ("large", os.getuid()), builder)
+        except Unreadable as error:
+            name = os.fsdecode(source.path)
+            raise SourceError(f"reading {name} failed: {error}") from error.error
+        source.finish()
+        size, content = builder.finish()
+        tally = _Tally(new=1, size=size, directories=source.path.count(b"/"))
+        return _tree_of_one_file(source.path, size, content, start, writer), tally
+
+    return _commit(writer, once, options, clock, (start, source.kind, (os.fsdecode(source.path),)))
+
+
+def _tree_of_one_file(
+    path: bytes, size: int, content: Content | None, time: int, writer: Writer
+) -> BlobId:
+    owners = Owners()
+    uid, gid = os.getuid(), os.getgid()
+    names = (owners.user(uid), owners.group(gid))
+    *parents, name = path.strip(b"/").split(b"/")
+    node = Node(
+        name, NodeType.FILE, 0o600, uid, gid, *names, time, time, 0, size, content, None, (), None
+    )
+    for parent in reversed(parents):
+        tree = save_directory([node], writer)
+        node = Node(
+            parent, NodeType.DIRECTORY, 0o700, uid, gid, *names, time, time, 0, 0, tree, None, (),
+            None,
+        )  # fmt: skip
+    return save_directory([node], writer)
+
+
+def _commit(
+    writer: Writer | Rehearsal,
+    once: Callable[[], tuple[BlobId, _Tally]],
+    options: BackupOptions,
+    clock: Clock,
+    origin: tuple[int, str, tuple[str, ...]],
+) -> BackupOutcome:
+    """Run a pass until everything it builds upon is confirmed, then make the snapshot."""
+    for _ in range(COMMIT_ATTEMPTS):
+        tree, tally = once()
+        writer.flush()
+        if writer.confirm():
+            break
+    else:
+        raise DamagedRepository("data/", "packs keep vanishing during this backup")
+    start, kind, paths = origin
+    parent = options.parent
+    snapshot = Snapshot(
+        id=writer.id,
+        tree=tree,
+        time_ns=start if options.time_ns is None else options.time_ns,
+        end_ns=clock.now_ns(),
+        utc_offset=clock.utc_offset(),
+        host=options.host,
+        user=options.user,
+        os=options.os,
+        paths=paths,
+        tags=options.tags,
+        label=options.label,
+        description=options.description,
+        parent=parent.id if parent else None,
+        program=options.program,
+        how={"kind": kind, "started": start, "forced": options.force},
+        excluded=options.excluded,
+        problems=tuple(
+            SnapshotProblem(os.fsdecode(p.path), p.operation, p.message) for p in tally.problems
+        ),
+        problem_count=tally.problem_count,
+        summary=tally.summary(writer),
+    )
+    unchanged = options.skip_if_unchanged and parent is not None and parent.tree == tree
+    if not unchanged:
+        snapshot = replace(snapshot, id=SnapshotId(writer.commit(encode_snapshot(snapshot))))
+    return BackupOutcome(
+        snapshot=snapshot,
+        committed=not unchanged and isinstance(writer, Writer),
+        problems=tuple(tally.problems),
+        problem_count=tally.problem_count,
+    )

@@ -1,0 +1,61 @@
+"""What a restore is told: which entries, and what becomes of those that exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from holdfast.filesystem import Patterns
+from holdfast.operations.restore.result import OnAction
+
+
+class Overwrite(StrEnum):
+    """What becomes of an entry that exists in the target.
+
+    Directories are never emptied by it; that is `RestoreOptions.delete`.
+    """
+
+    ALWAYS = "always"
+    """It becomes what the snapshot has; of a file, parts that are equal are not written."""
+
+    IF_CHANGED = "if-changed"
+    """As `ALWAYS`, but a file of the same size and mtime is taken to have the same content."""
+
+    IF_NEWER = "if-newer"
+    """As `ALWAYS`, but only what is older than in the snapshot, by mtime, is touched."""
+
+    NEVER = "never"
+    """It stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """How to restore.
+
+    Patterns are matched against absolute paths in the snapshot, also when only a part of it is
+    restored. A directory that only leads to something included is created when that is needed;
+    its metadata is restored only then.
+
+    Attributes:
+        include: only entries that match, and what is below directories that match; None for all.
+        exclude: not these, nor anything below them; stronger than `include`.
+        overwrite: see `Overwrite`.
+        delete: remove from restored directories what the snapshot does not have there. What
+            `include` and `exclude` hide, and other file systems mounted there, stay.
+        sparse: leave holes also for blobs of zeros; the snapshot's own holes always are.
+        devices: create device nodes, which takes root; otherwise each is reported as left out.
+        dry_run: only say what would be done.
+        verify: when all is done, read everything back and compare it with the snapshot.
+        on_action: told of each thing that is done, from several threads but one call at a time;
+            in a dry run, of each that would be done.
+    """
+
+    include: Patterns | None = None
+    exclude: Patterns | None = None
+    overwrite: Overwrite = Overwrite.ALWAYS
+    delete: bool = False
+    sparse: bool = False
+    devices: bool = False
+    dry_run: bool = False
+    verify: bool = False
+    on_action: OnAction | None = None

@@ -1,0 +1,195 @@
+"""The restore itself, its dry run and its verification, put together."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from holdfast.errors import DamagedRepository, UsageError
+from holdfast.filesystem.target import open_target
+from holdfast.model.node import Node, NodeType
+from holdfast.model.roles import BlobLoader
+from holdfast.operations.restore.directories import DirectoryRestorer
+from holdfast.operations.restore.entries import Context
+from holdfast.operations.restore.options import Overwrite, RestoreOptions
+from holdfast.operations.restore.plan import Planner
+from holdfast.operations.restore.pool import Pool
+from holdfast.operations.restore.purge import Purge
+from holdfast.operations.restore.result import RestoreResult, Tally, VerifyResult
+from holdfast.operations.restore.scope import Place, Selection
+from holdfast.operations.restore.traverse import Level, Subject, Visitor, find_subject, traverse
+from holdfast.operations.restore.verify import Verifier
+from holdfast.primitives.ids import BlobId
+from holdfast.progress import Progress
+
+TargetPath: TypeAlias = str | bytes | os.PathLike[str]
+
+_PROTECTING = (Overwrite.IF_NEWER, Overwrite.NEVER)
+
+
+def restore(
+    tree: BlobId,
+    path: bytes,
+    target: TargetPath,
+    loader: BlobLoader,
+    options: RestoreOptions,
+    progress: Progress | None = None,
+) -> RestoreResult:
+    """Restore a snapshot, or a part of it, into a directory.
+
+    Args:
+        tree: the snapshot's root directory.
+        path: what to restore: of a directory its contents, or one other entry.
+        target: directory to restore into, created if need be. It keeps its own metadata.
+        loader: where trees and blobs come from.
+        options: how to do it; see `RestoreOptions`.
+        progress: told how far it is.
+
+    Returns:
+        What was done, and what could not be done.
+
+    Raises:
+        PathNotFound: the snapshot has no such path.
+        UsageError: the target cannot be opened or created.
+        DamagedRepository: the way to `path` cannot be read. What else is damaged, is reported.
+        BackendError: the storage failed; what was restored until then stays.
+    """
+    job = _Restore(find_subject(tree, path, loader), Selection(options), loader, options, progress)
+    keeps = options.verify and options.overwrite in _PROTECTING
+    tally = Tally(options.on_action, keeps=keeps)
+    root = open_target(target, create=not options.dry_run)
+    try:
+        if options.dry_run:
+            job.plan(root, tally)
+        elif root is not None:
+            job.announce(passes=1 + options.verify)
+            job.write(root, tally)
+            if options.verify:
+                job.verify(root, tally)
+    finally:
+        if root is not None:
+            os.close(root)
+    if progress is not None:
+        progress.finish()
+    return tally.result()
+
+
+def verify_restore(
+    tree: BlobId,
+    path: bytes,
+    target: TargetPath,
+    loader: BlobLoader,
+    options: RestoreOptions,
+    progress: Progress | None = None,
+) -> VerifyResult:
+    """Compare a directory with the snapshot, or the part of it, that was restored there.
+
+    Content is read from the target and compared with the blobs of the repository, byte by byte;
+    of the metadata all is compared that this user can restore. What the target has in addition
+    is not looked at.
+
+    Args:
+        tree: the snapshot's root directory.
+        path: what was restored; see `restore`.
+        target: the directory.
+        loader: where trees and blobs come from.
+        options: those of the restore; its patterns and `devices` say what to compare.
+        progress: told how far it is.
+
+    Returns:
+        What was compared, and each mismatch.
+
+    Raises:
+        PathNotFound: the snapshot has no such path.
+        UsageError: the target cannot be opened.
+        DamagedRepository: the way to `path` cannot be read. What else is damaged, is reported.
+        BackendError: the storage failed.
+    """
+    job = _Restore(find_subject(tree, path, loader), Selection(options), loader, options, progress)
+    root = open_target(target, create=False)
+    if root is None:
+        raise UsageError(f"target {os.fsdecode(target)!r}: there is no such directory")
+    tally = Tally()
+    try:
+        job.announce(passes=1)
+        entries, size = job.verify(root, tally)
+    finally:
+        os.close(root)
+    if progress is not None:
+        progress.finish()
+    result = tally.result()
+    return VerifyResult(entries, size, result.errors, result.errors_total)
+
+
+@dataclass(frozen=True, slots=True)
+class _Restore:
+    """The passes over what is restored."""
+
+    subject: Subject
+    selection: Selection
+    loader: BlobLoader
+    options: RestoreOptions
+    progress: Progress | None
+
+    def announce(self, passes: int) -> None:
+        """Tell the progress what is to come; that costs a pass over the trees."""
+        if self.progress is not None:
+            total = _Total()
+            self._traverse(total)
+            self.progress.expect(total.entries * passes, total.size * passes)
+
+    def write(self, root: int, tally: Tally) -> None:
+        """Restore."""
+        purge = Purge(self.selection, tally, dry_run=False)
+        with Pool() as pool:
+            context = Context(
+                root=root,
+                loader=self.loader,
+                options=self.options,
+                tally=tally,
+                progress=self.progress,
+                clear=purge.remove,
+                has_ended=lambda: pool.has_failed,
+            )
+            with closing(DirectoryRestorer(context, pool, purge)) as restorer:
+                self._traverse(restorer)
+
+    def plan(self, root: int | None, tally: Tally) -> None:
+        """Find out what `write` would do."""
+        purge = Purge(self.selection, tally, dry_run=True)
+        own = None if root is None else os.dup(root)
+        with closing(Planner(own, self.loader, self.options, tally, purge)) as planner:
+            self._traverse(planner)
+
+    def verify(self, root: int, tally: Tally) -> tuple[int, int]:
+        """Compare; returns how many entries and bytes were."""
+        verifier = Verifier(os.dup(root), self.loader, self.options, tally, self.progress)
+        with closing(verifier):
+            self._traverse(verifier)
+        return verifier.entries, verifier.size
+
+    def _traverse(self, visitor: Visitor) -> None:
+        traverse(self.subject, self.selection, self.loader, visitor)
+
+
+class _Total:
+    """The `Visitor` that counts what is to come."""
+
+    def __init__(self) -> None:
+        self.entries = self.size = 0
+
+    def enter(self, level: Level) -> None:
+        """See `Visitor.enter`."""
+
+    def entry(self, level: Level, node: Node) -> None:  # noqa: ARG002 - a Visitor's signature
+        """See `Visitor.entry`."""
+        self.entries += 1
+        self.size += node.size if node.type == NodeType.FILE else 0
+
+    def leave(self, level: Level) -> None:
+        """See `Visitor.leave`."""
+
+    def damaged(self, place: Place, error: DamagedRepository) -> None:
+        """See `Visitor.damaged`; the pass that restores will report it."""

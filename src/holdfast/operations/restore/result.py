@@ -1,0 +1,187 @@
+"""What a restore did, gathered while several threads work on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+from holdfast.errors import DamagedRepository
+from holdfast.filesystem.target import TargetError
+from holdfast.model.snapshot import Problem
+
+MAX_ERRORS: Final = 10_000
+"""Most problems that a result lists; more are counted only."""
+
+
+class Deed(StrEnum):
+    """What is done to one entry of the target."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    UPDATE = "update"
+    LINK = "link"
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+class Action(NamedTuple):
+    """One thing that a restore does, or would do.
+
+    Attributes:
+        path: absolute path in the snapshot; odd bytes as `os.fsdecode` has them.
+        deed: what becomes of the entry in the target.
+    """
+
+    path: str
+    deed: Deed
+
+
+OnAction: TypeAlias = Callable[[Action], object]
+"""Told of every action, one at a time, from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """What a restore did; a dry run: what it would do.
+
+    Attributes:
+        files_restored: files that were created or changed, hard links among them.
+        files_skipped: files that were right already or that the overwrite policy protects.
+        hardlinks: how many of the restored files are links to another of them.
+        directories: directories created, or existing ones that were restored into.
+        others: links, fifos, sockets and devices restored.
+        deleted: entries removed because the snapshot does not have them.
+        bytes_restored: size of the restored files, holes counted, each hard-linked file once.
+        bytes_written: bytes that had to be written for that.
+        errors: what could not be done, the first `MAX_ERRORS` of it; the rest was restored.
+        errors_total: how many there are in all.
+    """
+
+    files_restored: int
+    files_skipped: int
+    hardlinks: int
+    directories: int
+    others: int
+    deleted: int
+    bytes_restored: int
+    bytes_written: int
+    errors: tuple[Problem, ...]
+    errors_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """How a directory compares with what was restored there.
+
+    Attributes:
+        entries: files, links and so on that were compared.
+        bytes: of the files among them, holes counted.
+        errors: what differs or could not be read, the first `MAX_ERRORS` of it.
+        errors_total: how many there are in all.
+    """
+
+    entries: int
+    bytes: int
+    errors: tuple[Problem, ...]
+    errors_total: int
+
+
+class Tally:
+    """Counts what is done and collects what fails; safe to use from several threads.
+
+    Args:
+        on_action: told of every action.
+        keeps: remember what the overwrite policy protected, for a verification.
+    """
+
+    def __init__(self, on_action: OnAction | None = None, *, keeps: bool = False) -> None:
+        self._on_action = on_action
+        self._keeps = keeps
+        self._lock = threading.Lock()
+        self._files_restored = self._files_skipped = self._hardlinks = 0
+        self._directories = self._others = self._deleted = 0
+        self._bytes_restored = self._bytes_written = 0
+        self._problems: list[Problem] = []
+        self._problems_total = 0
+        self.kept: set[bytes] = set()
+
+    def file(self, path: Callable[[], bytes], deed: Deed, size: int, written: int) -> None:
+        """Count a restored file."""
+        with self._lock:
+            self._files_restored += 1
+            self._bytes_restored += size
+            self._bytes_written += written
+            self._tell(path, deed)
+
+    def link(self, path: Callable[[], bytes]) -> None:
+        """Count a file that became a link to one that was restored."""
+        with self._lock:
+            self._files_restored += 1
+            self._hardlinks += 1
+            self._tell(path, Deed.LINK)
+
+    def other(self, path: Callable[[], bytes], deed: Deed) -> None:
+        """Count a restored entry that is neither file nor directory."""
+        with self._lock:
+            self._others += 1
+            self._tell(path, deed)
+
+    def directory(self, path: Callable[[], bytes], deed: Deed, *, protected: bool) -> None:
+        """Count a directory that is restored into; protected: its own metadata stays."""
+        with self._lock:
+            self._directories += 1
+            if protected and self._keeps:
+                self.kept.add(path())
+            self._tell(path, deed)
+
+    def skip(self, path: Callable[[], bytes], *, is_file: bool, protected: bool) -> None:
+        """Count an entry that stays: it is right already, or the policy protects it."""
+        with self._lock:
+            self._files_skipped += is_file
+            if protected and self._keeps:
+                self.kept.add(path())
+            self._tell(path, Deed.KEEP)
+
+    def deletion(self, path: Callable[[], bytes]) -> None:
+        """Count a removed entry."""
+        with self._lock:
+            self._deleted += 1
+            self._tell(path, Deed.DELETE)
+
+    def problem(self, path: bytes, error: TargetError | DamagedRepository) -> None:
+        """Note what could not be done."""
+        if isinstance(error, TargetError):
+            self.note(path, error.operation, error.message)
+        else:
+            self.note(path, "read", str(error))
+
+    def note(self, path: bytes, operation: str, message: str) -> None:
+        """Note a problem in words."""
+        with self._lock:
+            self._problems_total += 1
+            if len(self._problems) < MAX_ERRORS:
+                self._problems.append(Problem(os.fsdecode(path), operation, message))
+
+    def result(self) -> RestoreResult:
+        """All of it."""
+        with self._lock:
+            return RestoreResult(
+                files_restored=self._files_restored,
+                files_skipped=self._files_skipped,
+                hardlinks=self._hardlinks,
+                directories=self._directories,
+                others=self._others,
+                deleted=self._deleted,
+                bytes_restored=self._bytes_restored,
+                bytes_written=self._bytes_written,
+                errors=tuple(self._problems),
+                errors_total=self._problems_total,
+            )
+
+    def _tell(self, path: Callable[[], bytes], deed: Deed) -> None:
+        if self._on_action is not None:
+            self._on_action(Action(os.fsdecode(path()), deed))

@@ -1,0 +1,66 @@
+"""The only door to Argon2id (RFC 9106): from a password to key material, expensively."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+SALT_SIZE = 32
+
+MIN_MEMORY, MAX_MEMORY = 19 << 10, 4 << 20
+MAX_PASSES = 32
+MAX_LANES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class KdfParams:
+    """The price of one guess at a password.
+
+    Attributes:
+        memory: KiB.
+        passes: passes over the memory.
+        lanes: degree of parallelism.
+    """
+
+    memory: int
+    passes: int
+    lanes: int
+
+    def __post_init__(self) -> None:
+        """Refuse prices so low that they protect nothing, or so high that they stop us (ValueError)."""
+        if not (
+            MIN_MEMORY <= self.memory <= MAX_MEMORY
+            and 1 <= self.passes <= MAX_PASSES
+            and 1 <= self.lanes <= MAX_LANES
+        ):
+            raise ValueError(
+                f"Argon2id parameters out of bounds: {self.memory} KiB, {self.passes} passes, "
+                f"{self.lanes} lanes"
+            )
+
+
+KDF_PROFILES = {
+    "default": KdfParams(memory=64 << 10, passes=3, lanes=4),
+    "strong": KdfParams(memory=256 << 10, passes=3, lanes=4),
+}
+"""`default` is RFC 9106's second recommended option."""
+
+
+def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) -> bytes:
+    """Argon2id of a password.
+
+    A `str` is normalised to NFC and encoded as UTF-8, so that one password typed on two systems
+    is the same; `bytes` are taken as they are.
+    """
+    if isinstance(password, str):
+        password = unicodedata.normalize("NFC", password).encode("utf-8", "surrogateescape")
+    kdf = Argon2id(
+        salt=salt,
+        length=length,
+        iterations=params.passes,
+        lanes=params.lanes,
+        memory_cost=params.memory,
+    )
+    return kdf.derive(password)

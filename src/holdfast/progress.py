@@ -1,0 +1,111 @@
+"""How long work tells how far it is: events at a bounded rate, from one thread at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from holdfast.clock import SYSTEM_CLOCK, Clock
+
+INTERVAL = 0.1
+"""Least number of seconds between two events, the last one excepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """How far some work is.
+
+    Attributes:
+        percent: 0 to 100, never less than in the event before; 100 exactly once, at the end.
+        files: files finished.
+        files_total: files in all, as far as known yet.
+        bytes: bytes processed.
+        bytes_total: bytes in all, as far as known yet.
+        path: what is being worked on ("" when it has no path).
+        elapsed: seconds since the start.
+        rate: bytes per second since the start.
+        seconds_left: estimate, or None while there is nothing to base one on.
+    """
+
+    percent: float
+    files: int
+    files_total: int
+    bytes: int
+    bytes_total: int
+    path: str
+    elapsed: float
+    rate: float
+    seconds_left: float | None
+
+
+ProgressCallback: TypeAlias = Callable[[ProgressEvent], object]
+
+
+class Progress:
+    """Counts work and reports it; any thread may count, events never overlap.
+
+    An exception raised by the callback reaches the thread that counted, and so ends the work
+    as any other failure does.
+    """
+
+    def __init__(self, callback: ProgressCallback | None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._callback = callback
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._start = clock.monotonic()
+        self._next = self._start
+        self._percent = 0.0
+        self._files = self._files_total = self._bytes = self._bytes_total = 0
+        self._path = ""
+
+    def expect(self, files: int, size: int) -> None:
+        """Add to the totals: so many files and bytes are still to come."""
+        with self._lock:
+            self._files_total += files
+            self._bytes_total += size
+
+    def advance(self, files: int, size: int, path: str = "") -> None:
+        """Count finished files and processed bytes, and report if it is time."""
+        if self._callback is None:
+            return
+        with self._lock:
+            self._files += files
+            self._bytes += size
+            self._path = path or self._path
+            now = self._clock.monotonic()
+            if now < self._next:
+                return
+            self._next = now + INTERVAL
+            self._emit(now, min(self._ratio() * 100.0, 99.9))
+
+    def finish(self) -> None:
+        """Report that all is done."""
+        with self._lock:
+            self._emit(self._clock.monotonic(), 100.0)
+
+    def _ratio(self) -> float:
+        if self._bytes_total:
+            return self._bytes / self._bytes_total
+        return self._files / self._files_total if self._files_total else 0.0
+
+    def _emit(self, now: float, percent: float) -> None:
+        if self._callback is None:
+            return
+        self._percent = max(self._percent, percent)
+        elapsed = now - self._start
+        ratio = self._ratio()
+        self._callback(
+            ProgressEvent(
+                percent=self._percent,
+                files=self._files,
+                files_total=max(self._files_total, self._files),
+                bytes=self._bytes,
+                bytes_total=max(self._bytes_total, self._bytes),
+                path=self._path,
+                elapsed=elapsed,
+                rate=self._bytes / elapsed if elapsed > 0 else 0.0,
+                seconds_left=elapsed * (1 - ratio) / ratio if 0 < ratio <= 1 else None,
+            )
+        )

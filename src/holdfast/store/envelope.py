@@ -1,0 +1,103 @@
+"""Small objects: one envelope, one key and one sealed message each (docs/format.md, "Objects").
+
+A key comes from the type's key and the object's own salt; the message is bound to the header,
+the object's name and the repository. So no object can be passed off as another.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+from holdfast.errors import DamagedRepository, UnsupportedRepository
+from holdfast.primitives.crypto import TAG_SIZE, Domain, Forged, Opener, Sealer, random_bytes
+from holdfast.primitives.hashing import keyed
+from holdfast.store.keys import Keys
+
+OBJECT_LIMIT = 64 << 20
+"""Largest small object in bytes that is read."""
+
+_MAGIC = b"HFOBJECT"
+_SYMMETRIC = 0
+_HEADER = struct.Struct("<8sBBHI32s")
+HEADER_SIZE = _HEADER.size
+
+
+class ObjectType(IntEnum):
+    """What a small object is; part of its key."""
+
+    INDEX = 1
+    SNAPSHOT = 2
+    SESSION = 3
+    CONDEMNED = 4
+    ABORTED = 5
+    CONFIG = 6
+
+
+def _key(keys: Keys, type_: ObjectType, epoch: int, salt: bytes) -> bytes:
+    return keyed(keys.from_master(epoch, f"object {type_.name.lower()}"), salt)
+
+
+def bound_to(name: str, keys: Keys) -> bytes:
+    """The bytes that bind a message to an object's name and to the repository."""
+    return name.encode() + b"\0" + keys.repository
+
+
+def new_sealer(type_: ObjectType, keys: Keys, content: bytes) -> tuple[bytes, Sealer]:
+    """A header with a fresh salt, and the sealer for the object that begins with it.
+
+    The salt also takes in the content: two copies of one virtual machine that draw the same
+    random bytes still never seal two different messages under one key.
+    """
+    salt = keyed(random_bytes(32), content)
+    header = _HEADER.pack(_MAGIC, type_, _SYMMETRIC, HEADER_SIZE, keys.epoch, salt)
+    return header, Sealer(_key(keys, type_, keys.epoch, salt))
+
+
+def opener(type_: ObjectType, keys: Keys, name: str, data: bytes) -> tuple[bytes, Opener]:
+    """The header of an object, checked, and the opener for its messages.
+
+    Raises:
+        DamagedRepository: not an object of this type.
+        UnsupportedRepository: sealed in a way that this version does not know.
+    """
+    if len(data) < HEADER_SIZE + TAG_SIZE:
+        raise DamagedRepository(name, f"an object of only {len(data)} bytes")
+    if len(data) > OBJECT_LIMIT:
+        raise DamagedRepository(name, f"an object of {len(data)} bytes, more than {OBJECT_LIMIT}")
+    magic, found, mode, size, epoch, salt = _HEADER.unpack_from(data)
+    if magic != _MAGIC or found != type_:
+        raise DamagedRepository(name, f"not an object of type {type_.name.lower()}")
+    if mode != _SYMMETRIC or size != HEADER_SIZE:
+        raise UnsupportedRepository(f"{name}: sealed in mode {mode}; use a newer holdfast")
+    return data[:HEADER_SIZE], Opener(_key(keys, type_, epoch, salt))
+
+
+def object_type(name: str, data: bytes) -> int:
+    """The type that an object's header states, before anything is verified."""
+    if len(data) < HEADER_SIZE:
+        raise DamagedRepository(name, f"an object of only {len(data)} bytes")
+    type_: int = _HEADER.unpack_from(data)[1]
+    return type_
+
+
+def seal_object(type_: ObjectType, keys: Keys, name: str, message: bytes) -> bytes:
+    """A whole small object that holds one message under one name."""
+    header, sealer = new_sealer(type_, keys, message)
+    return header + sealer.seal(Domain.OBJECT, message, header + bound_to(name, keys))
+
+
+def open_object(type_: ObjectType, keys: Keys, name: str, data: bytes) -> bytes:
+    """The message of a small object.
+
+    Raises:
+        DamagedRepository: damaged, forged, of another type, name or repository.
+        UnsupportedRepository: sealed in a way that this version does not know.
+    """
+    header, open_with = opener(type_, keys, name, data)
+    try:
+        return open_with.open(
+            Domain.OBJECT, 0, memoryview(data)[HEADER_SIZE:], header + bound_to(name, keys)
+        )
+    except Forged:
+        raise DamagedRepository(name, "damaged, or not the object of that name") from None

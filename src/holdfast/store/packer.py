@@ -1,0 +1,177 @@
+"""The writing pipeline: segments in, sealed, verified and stored packs out.
+
+The thread that reads files hands over whole segments. Worker threads compress them, and the
+worker that fills a pack seals it, opens and decodes it again, compares every blob with its id,
+and only then stores it. The number of segments in flight is bounded, and so is memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from holdfast.backend import Backend
+from holdfast.errors import DamagedRepository
+from holdfast.primitives.compression import Compressor
+from holdfast.primitives.crypto import random_bytes
+from holdfast.primitives.ids import BlobId, SessionId
+from holdfast.store.keys import Keys
+from holdfast.store.pack import (
+    Codec,
+    Kind,
+    PackInfo,
+    Payload,
+    build_pack,
+    object_name,
+    parse_pack,
+    verify_blobs,
+)
+
+SEGMENT_SIZE = 1 << 20
+"""Bytes of blobs at which a segment is handed over."""
+
+WORKERS = 2
+IN_FLIGHT = 6
+"""Segments that wait for a worker or are worked on."""
+
+
+@dataclass(slots=True)
+class _OpenPack:
+    payloads: list[Payload] = field(default_factory=list)
+    size: int = 0
+
+
+class Packer:
+    """Compresses segments and stores packs, in threads of its own."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        keys: Keys,
+        session: SessionId,
+        compressor: Compressor,
+        pack_size: int,
+        on_stored: Callable[[PackInfo], None],
+    ) -> None:
+        """Start.
+
+        Args:
+            backend: where packs go.
+            keys: of the repository.
+            session: the writer's.
+            compressor: for the segments.
+            pack_size: bytes at which a pack is closed.
+            on_stored: called from a worker when a pack is durable.
+        """
+        self._backend = backend
+        self._keys = keys
+        self._session = session
+        self._compressor = compressor
+        self._pack_size = pack_size
+        self._on_stored = on_stored
+        self._open = {kind: _OpenPack() for kind in Kind}
+        self._lock = threading.Lock()
+        self._buffers: deque[bytearray] = deque()
+        self._in_flight: deque[Future[None]] = deque()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-packer")
+
+    def buffer(self) -> bytearray:
+        """A buffer of `SEGMENT_SIZE` bytes to fill; handing its segment over gives it back."""
+        try:
+            return self._buffers.popleft()
+        except IndexError:
+            return bytearray(SEGMENT_SIZE)
+
+    def submit(
+        self,
+        kind: Kind,
+        buffer: bytearray,
+        length: int,
+        ids: list[BlobId],
+        lengths: list[int],
+    ) -> None:
+        """Hand over a segment; waits while too many are in flight.
+
+        Args:
+            kind: what its blobs are.
+            buffer: holds them one after another; not to be touched afterwards.
+            length: how much of it is filled.
+            ids, lengths: of the blobs, in order.
+
+        Raises:
+            HoldfastError: what a worker ran into, here or at any later call.
+        """
+        while len(self._in_flight) >= IN_FLIGHT:
+            self._in_flight.popleft().result()
+        self._in_flight.append(
+            self._pool.submit(self._work, kind, buffer, length, ids, lengths)
+        )
+
+    def flush(self) -> None:
+        """Store all that was handed over, the last packs included."""
+        self._drain()
+        for kind in Kind:
+            pack, self._open[kind] = self._open[kind], _OpenPack()
+            if pack.payloads:
+                self._in_flight.append(self._pool.submit(self._store, kind, pack.payloads))
+        self._drain()
+
+    def _drain(self) -> None:
+        while self._in_flight:
+            self._in_flight.popleft().result()
+
+    def close(self) -> None:
+        """Stop the workers; what was not flushed is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _work(
+        self, kind: Kind, buffer: bytearray, length: int, ids: list[BlobId], lengths: list[int]
+    ) -> None:
+        with memoryview(buffer)[:length] as raw:
+            frame = self._compressor.compress(raw)
+            payload = (
+                Payload(bytes(raw), Codec.RAW, length, ids, lengths)
+                if frame is None
+                else Payload(frame, Codec.ZSTD, length, ids, lengths)
+            )
+        if len(buffer) == SEGMENT_SIZE:
+            self._buffers.append(buffer)
+        with self._lock:
+            pack = self._open[kind]
+            pack.payloads.append(payload)
+            pack.size += len(payload.data)
+            if pack.size < self._pack_size:
+                return
+            self._open[kind] = _OpenPack()
+        self._store(kind, pack.payloads)
+
+    def _store(self, kind: Kind, payloads: list[Payload]) -> None:
+        info, pack = build_pack(kind, payloads, self._keys, self._session, random_bytes(32))
+        payloads.clear()
+        verify_pack(info, pack, self._keys)
+        self._backend.put(object_name(info.name), pack)
+        self._on_stored(info)
+
+
+def verify_pack(info: PackInfo, pack: bytearray, keys: Keys) -> None:
+    """Read a finished pack as a restore would, before it is stored.
+
+    Encoder bugs and bad memory have destroyed backups elsewhere (restic 0.16.4).
+
+    Raises:
+        DamagedRepository: what would be stored is not what was given.
+    """
+    try:
+        if parse_pack(info.name, pack, keys) != info:
+            raise DamagedRepository(object_name(info.name), "its trailer reads back differently")
+        for _ in verify_blobs(info, pack, keys):
+            pass
+    except DamagedRepository as error:
+        raise DamagedRepository(
+            error.object,
+            f"{error.problem}, found before it was stored",
+            "nothing wrong was stored: this machine's memory or a library is faulty",
+        ) from None

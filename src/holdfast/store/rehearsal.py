@@ -1,0 +1,65 @@
+"""A writer that stores nothing: what a backup would add, without a session and without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdfast.primitives.hashing import keyed
+from holdfast.primitives.ids import BlobId, SnapshotId, new_session_id
+from holdfast.store.keys import Keys
+from holdfast.store.pack import Kind, blob_key
+from holdfast.store.table import Table
+from holdfast.store.writer import Group
+
+
+class Rehearsal:
+    """Counts what a `Writer` would store; the same calls with the same answers.
+
+    Attributes:
+        added: bytes of blobs that are not stored.
+        stored: 0; how much they would take is only known by doing it.
+    """
+
+    def __init__(self, keys: Keys, table: Table) -> None:
+        self._table = table
+        self._id_keys = {kind: blob_key(keys, kind) for kind in Kind}
+        self._seen: set[bytes] = set()
+        self.page_key = keys.from_dedup("tree pages")
+        self.id = SnapshotId(new_session_id().hex())
+        self.added = self.stored = 0
+
+    def __enter__(self) -> Rehearsal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to end."""
+
+    def save_data(self, content: memoryview, group: Group) -> BlobId:  # noqa: ARG002 - the writer's
+        """See `Writer.save_data`."""
+        return self._save(Kind.DATA, content)
+
+    def save_tree(self, data: bytes) -> BlobId:
+        """See `Writer.save_tree`."""
+        return self._save(Kind.TREE, memoryview(data))
+
+    def _save(self, kind: Kind, content: memoryview) -> BlobId:
+        blob = BlobId(keyed(self._id_keys[kind], content))
+        if not self.has((blob,)):
+            self._seen.add(blob)
+            self.added += len(content)
+        return blob
+
+    def has(self, blobs: Iterable[BlobId]) -> bool:
+        """See `Writer.has`."""
+        return all(blob in self._seen or self._table.known(blob, ()) >= 0 for blob in blobs)
+
+    def flush(self) -> None:
+        """Nothing is waiting."""
+
+    def confirm(self) -> bool:
+        """Nothing is built upon."""
+        return True
+
+    def commit(self, snapshot: bytes) -> SnapshotId:  # noqa: ARG002 - the writer's
+        """Make no snapshot; returns the id that it would not have."""
+        return self.id

@@ -1,0 +1,132 @@
+"""Looking at every object of a repository and telling what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from holdfast.backend import Backend
+from holdfast.errors import (
+    DamagedRepository,
+    ObjectNotFound,
+    UnsupportedRepository,
+)
+from holdfast.primitives.ids import PackName
+from holdfast.store.config import decode_plain, decode_settings
+from holdfast.store.envelope import ObjectType, open_object
+from holdfast.store.index import decode_index
+from holdfast.store.keys import Keys, check_slot
+from holdfast.store.pack import (
+    FOOTER_SIZE,
+    HEADER_SIZE,
+    PackInfo,
+    PackOpener,
+    object_name,
+    parse_trailer,
+    read_pack,
+    tail_range,
+)
+from holdfast.store.session import is_aborted_marker
+
+_NAMES = re.compile(
+    r"config/(0|[1-9][0-9]*)"
+    r"|(keys|index|snapshots|gc)/[0-9a-f]{32}"
+    r"|sessions/[0-9a-f]{32}(\.[1-9][0-9]*)?"
+    r"|data/([0-9a-f]{2})/\4[0-9a-f]{62}-[0-9a-f]{8}"
+)
+_FOLDERS = ("config/", "keys/", "index/", "snapshots/", "sessions/", "gc/")
+
+
+class Damage(NamedTuple):
+    """Something that is wrong with one object.
+
+    Attributes:
+        object: its name.
+        problem: what is wrong with it.
+        harmless: it hurts nothing that is stored: a stray file, or the remains of a writer.
+    """
+
+    object: str
+    problem: str
+    harmless: bool = False
+
+
+class Listed(NamedTuple):
+    """The packs that a storage holds, and what else lies among them."""
+
+    packs: dict[PackName, int]
+    strays: list[Damage]
+
+
+def scrub_objects(backend: Backend, keys: Keys) -> Iterator[Damage]:
+    """Open every object but the packs, and tell of each that is not what it should be."""
+    checks: dict[str, Callable[[str, bytes], object]] = {
+        "config": lambda name, data: decode_settings(name, decode_plain(name, data), keys),
+        "keys": lambda name, data: check_slot(name, data, keys.repository),
+        "index": lambda name, data: decode_index(name, data, keys),
+        "snapshots": lambda name, data: open_object(
+            ObjectType.ABORTED if is_aborted_marker(name, data) else ObjectType.SNAPSHOT,
+            keys, name, data,
+        ),
+        "sessions": lambda name, data: open_object(ObjectType.SESSION, keys, name, data),
+        "gc": lambda name, data: open_object(ObjectType.CONDEMNED, keys, name, data),
+    }  # fmt: skip
+    for folder in _FOLDERS:
+        for info in sorted(backend.list(folder)):
+            if not _NAMES.fullmatch(info.name):
+                yield Damage(info.name, "not an object of a repository; left alone", harmless=True)
+                continue
+            try:
+                checks[folder[:-1]](info.name, backend.get(info.name))
+            except DamagedRepository as error:
+                yield Damage(info.name, error.problem, harmless=folder == "sessions/")
+            except UnsupportedRepository as error:
+                yield Damage(info.name, str(error))
+            except ObjectNotFound:
+                continue  # a backup or a reclaim beside us is done with it
+
+
+def list_packs(backend: Backend) -> Listed:
+    """All packs with their sizes in bytes."""
+    packs: dict[PackName, int] = {}
+    strays: list[Damage] = []
+    for info in backend.list("data/"):
+        if _NAMES.fullmatch(info.name):
+            packs[PackName(info.name.rpartition("/")[2])] = info.size
+        else:
+            strays.append(Damage(info.name, "not a pack; left alone", harmless=True))
+    return Listed(packs, strays)
+
+
+def scrub_pack(backend: Backend, keys: Keys, name: PackName) -> Damage | None:
+    """Read a whole pack and verify its name, its structure and every blob."""
+    try:
+        for _ in read_pack(name, backend.get(object_name(name)), keys):
+            pass
+    except DamagedRepository as error:
+        return Damage(object_name(name), error.problem)
+    except ObjectNotFound:
+        return Damage(object_name(name), "it is missing")
+    return None
+
+
+def read_trailer(backend: Backend, keys: Keys, name: PackName, size: int) -> PackInfo:
+    """What a stored pack says is in it, by three small reads.
+
+    Raises:
+        DamagedRepository: header, trailer or footer are damaged.
+        BackendError: the pack cannot be read.
+    """
+    where = object_name(name)
+    if size <= HEADER_SIZE + FOOTER_SIZE:
+        raise DamagedRepository(where, f"a pack of only {size} bytes")
+    header = backend.get(where, 0, HEADER_SIZE)
+    opener = PackOpener(name, header, keys)
+    footer = backend.get(where, size - FOOTER_SIZE, FOOTER_SIZE)
+    offset, length, count, _ = tail_range(opener, size, footer)
+    trailer = opener.trailer(backend.get(where, offset, length), count)
+    info = parse_trailer(opener, header, size, trailer)
+    if len(info.segments) != count:
+        raise DamagedRepository(where, "its footer and its trailer disagree")
+    return info

@@ -1,0 +1,176 @@
+"""A writer at work, and the one moment at which a backup comes to be (docs/format.md, "Writers").
+
+The order matters and is checked by a model: announce the session, read what is condemned, read
+the index, write packs and index objects, confirm everything that was built upon, commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from holdfast.backend import Backend
+from holdfast.clock import Clock
+from holdfast.errors import (
+    BackendError,
+    DamagedRepository,
+    ObjectExists,
+    ObjectNotFound,
+    SessionLost,
+)
+from holdfast.primitives import codec
+from holdfast.primitives.ids import PackName, SessionId, SnapshotId, new_session_id
+from holdfast.store.envelope import ObjectType, object_type, open_object, seal_object
+from holdfast.store.keys import Keys
+
+_log = logging.getLogger(__name__)
+
+TICK = 15.0
+"""Seconds between two ticks of a session."""
+
+HEARTBEAT = 300.0
+"""Seconds between two signs of life; after 30 minutes without one a session may be expired."""
+
+
+def condemned_packs(backend: Backend, keys: Keys) -> set[PackName]:
+    """The packs that a reclaim in progress will delete.
+
+    Raises:
+        DamagedRepository: an announcement cannot be read. Whoever does not know what is
+            condemned must not build upon anything that is stored.
+    """
+    packs: set[PackName] = set()
+    for info in backend.list("gc/"):
+        try:
+            data = backend.get(info.name)
+        except ObjectNotFound:
+            continue  # its reclaim has ended: what it condemned is deleted
+        message = open_object(ObjectType.CONDEMNED, keys, info.name, data)
+        try:
+            record = codec.unpack(message)
+        except ValueError as error:
+            raise DamagedRepository(info.name, str(error)) from None
+        match record:
+            case {"packs": tuple(names)}:
+                packs.update(PackName(str(name)) for name in names)
+            case _:
+                raise DamagedRepository(info.name, "it does not name its packs")
+    return packs
+
+
+class Session:
+    """One run of one writer, from its announcement to its commit. A context manager.
+
+    Attributes:
+        id: names the session, and the snapshot that it makes.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        keys: Keys,
+        clock: Clock,
+        about: dict[str, object],
+        on_tick: Callable[[], None],
+    ) -> None:
+        """Announce the session.
+
+        Args:
+            backend: where the repository is.
+            keys: of the repository.
+            clock: for signs of life.
+            about: what `holdfast sessions` will show: host, user, kind of work.
+            on_tick: called every `TICK` seconds from a thread; it must not raise.
+        """
+        self.id: SessionId = new_session_id()
+        self._backend = backend
+        self._keys = keys
+        self._clock = clock
+        self._name = f"sessions/{self.id.hex()}"
+        self._beats = 0
+        self._on_tick = on_tick
+        self._stop = threading.Event()
+        record = codec.pack({**about, "started": clock.now_ns()})
+        backend.put(self._name, seal_object(ObjectType.SESSION, keys, self._name, record))
+        self._thread = threading.Thread(
+            target=self._beat, name=f"holdfast-session-{self.id.hex()[:8]}", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def _beat(self) -> None:
+        last = self._clock.monotonic()
+        while not self._clock.wait(self._stop, TICK):
+            self._on_tick()
+            now = self._clock.monotonic()
+            if now - last < HEARTBEAT:
+                continue
+            last = now
+            self._beats += 1
+            name = f"{self._name}.{self._beats}"
+            record = codec.pack({"time": self._clock.now_ns()})
+            try:
+                self._backend.put(
+                    name, seal_object(ObjectType.SESSION, self._keys, name, record)
+                )
+            except BackendError as error:
+                # Silence only makes it likelier that the session is expired, which is safe.
+                _log.warning("sign of life %s could not be written: %s", name, error)
+
+    def still_announced(self) -> bool:
+        """Whether nobody has cleared this session away."""
+        try:
+            self._backend.stat(self._name)
+        except ObjectNotFound:
+            return False
+        return True
+
+    def commit(self, snapshot: bytes) -> SnapshotId:
+        """Make the snapshot: all that came before is invisible without it.
+
+        Args:
+            snapshot: the encoded snapshot.
+
+        Raises:
+            SessionLost: the session was declared dead meanwhile, so there is no snapshot.
+        """
+        id_ = SnapshotId(self.id.hex())
+        name = f"snapshots/{id_}"
+        data = seal_object(ObjectType.SNAPSHOT, self._keys, name, snapshot)
+        if not self._backend.capabilities().put_if_absent:
+            self._backend.put(name, data)
+            return id_
+        try:
+            self._backend.put_if_absent(name, data)
+        except ObjectExists:
+            # A repeated request finds the object of the first one, which got through.
+            if self._backend.get(name) != data:
+                raise SessionLost(
+                    f"session {id_[:8]} was declared dead by another client because it gave no "
+                    "sign of life for too long; nothing is lost: run the backup again"
+                ) from None
+        return id_
+
+    def end(self) -> None:
+        """Clear the session away; what cannot be cleared a later prune will."""
+        self._stop.set()
+        self._thread.join()
+        names = [f"{self._name}.{beat}" for beat in range(1, self._beats + 1)] + [self._name]
+        for name in names:
+            try:
+                self._backend.delete(name)
+            except ObjectNotFound:
+                continue
+            except BackendError as error:
+                _log.info("%s stays for a later prune to clear away: %s", name, error)
+
+
+def is_aborted_marker(name: str, data: bytes) -> bool:
+    """Whether the object at a snapshot's name only says that its session was declared dead."""
+    return object_type(name, data) == ObjectType.ABORTED

@@ -1,0 +1,335 @@
+"""What a backup writes through: knows what is stored, stores the rest, and commits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from holdfast.backend import Backend, ObjectInfo
+from holdfast.clock import Clock
+from holdfast.errors import DamagedRepository, HoldfastError, SessionLost, UnsupportedRepository
+from holdfast.primitives.compression import Compressor
+from holdfast.primitives.hashing import keyed
+from holdfast.primitives.ids import BlobId, PackName, SnapshotId, random_name
+from holdfast.store.catalog import Catalog
+from holdfast.store.config import Settings, config_number
+from holdfast.store.index import OBJECT_ROWS, encode_index
+from holdfast.store.keys import Keys
+from holdfast.store.pack import Kind, PackInfo, blob_key, object_name
+from holdfast.store.packer import SEGMENT_SIZE, Packer
+from holdfast.store.session import Session, condemned_packs
+from holdfast.store.table import Table
+
+_log = logging.getLogger(__name__)
+
+Group: TypeAlias = tuple[str, int]
+"""What may share a segment: a class of blobs, such as small files, and their owner's uid."""
+
+OPEN_GROUPS = 8
+"""Segments that are filled at the same time; each holds a buffer."""
+
+INDEX_INTERVAL = 30.0
+"""Most seconds between two index objects of a running backup, while there are new packs."""
+
+_FIRST_INDEX = 0.25
+_TREES: Group = ("trees", 0)
+
+
+@dataclass(slots=True)
+class _Filling:
+    buffer: bytearray
+    used: int = 0
+    ids: list[BlobId] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The parts of an open repository that a writer needs."""
+
+    backend: Backend
+    keys: Keys
+    settings: Settings
+    config: str
+    catalog: Catalog
+    clock: Clock
+
+
+class Writer:
+    """One session's writes. Used by one thread; a context manager.
+
+    Leaving it without a commit leaves no snapshot; packs that the index tells of are found and
+    re-used by the next backup.
+
+    Attributes:
+        added: bytes of blobs that were not stored before.
+        stored: bytes of the packs that were written.
+        blobs: number of blobs that were not stored before.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        about: dict[str, object],
+        *,
+        compression: int,
+        pack_size: int,
+    ) -> None:
+        """Announce the session and learn what is stored, in the order that reclaim relies on."""
+        self._backend = repository.backend
+        self._keys = repository.keys
+        self._clock = repository.clock
+        self._config = repository.config
+        self.added = self.stored = self.blobs = 0
+        self._id_keys = {kind: blob_key(self._keys, kind) for kind in Kind}
+        self.page_key = self._keys.from_dedup("tree pages")
+        self._pending: set[bytes] = set()
+        self._own = Table()
+        self._own_packs: list[ObjectInfo] = []
+        self._used: set[int] = set()
+        self._excluded: set[int] = set()
+        self._filling: OrderedDict[tuple[Kind, Group], _Filling] = OrderedDict()
+        self._lock = threading.Lock()
+        self._unindexed: list[PackInfo] = []
+        self._failure: HoldfastError | None = None
+        self._start = self._indexed_at = self._clock.monotonic()
+        self._session = Session(
+            self._backend, self._keys, self._clock, about, on_tick=self._on_tick
+        )
+        try:
+            condemned = condemned_packs(self._backend, self._keys)
+            self._table = repository.catalog.refresh()
+            self._excluded = self._unusable(range(len(self._table.packs)), condemned)
+        except BaseException:
+            self._session.end()
+            raise
+        self._packer = Packer(
+            self._backend,
+            self._keys,
+            self._session.id,
+            Compressor(compression),
+            pack_size,
+            self._on_stored,
+        )
+
+    @property
+    def id(self) -> SnapshotId:
+        """The id of the snapshot that a commit will make."""
+        return SnapshotId(self._session.id.hex())
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._packer.close()
+        if kind is not None:
+            self._save_progress()
+        self._session.end()
+
+    def _save_progress(self) -> None:
+        """Tell the index of what an interrupted backup has stored, for the next one to build upon."""
+        try:
+            self._write_index()
+        except HoldfastError as error:
+            _log.warning("what this backup had stored already is not in the index: %s", error)
+
+    # What is stored
+
+    def save_data(self, content: memoryview, group: Group) -> BlobId:
+        """Store a blob of a file unless it is stored already.
+
+        Args:
+            content: the plaintext, copied if it must be kept.
+            group: what may share a segment with it.
+        """
+        return self._save(Kind.DATA, content, group)
+
+    def save_tree(self, data: bytes) -> BlobId:
+        """Store a blob of metadata unless it is stored already."""
+        return self._save(Kind.TREE, memoryview(data), _TREES)
+
+    def has(self, blobs: Iterable[BlobId]) -> bool:
+        """Whether all these blobs are stored where this backup may build upon them."""
+        return all(blob in self._pending or self._stored(blob) for blob in blobs)
+
+    def _stored(self, blob: BlobId) -> bool:
+        pack = self._table.known(blob, self._excluded)
+        if pack >= 0:
+            self._used.add(pack)
+            return True
+        return self._own.known(blob, ()) >= 0
+
+    def _save(self, kind: Kind, content: memoryview, group: Group) -> BlobId:
+        blob = BlobId(keyed(self._id_keys[kind], content))
+        if blob in self._pending or self._stored(blob):
+            return blob
+        self._pending.add(blob)
+        length = len(content)
+        self.added += length
+        self.blobs += 1
+        if length >= SEGMENT_SIZE:
+            self._packer.submit(kind, bytearray(content), length, [blob], [length])
+            return blob
+        filling = self._filling_for(kind, group)
+        if filling.used + length > SEGMENT_SIZE:
+            self._hand_over(kind, group)
+            filling = self._filling_for(kind, group)
+        end = filling.used + length
+        filling.buffer[filling.used : end] = content
+        filling.used = end
+        filling.ids.append(blob)
+        filling.lengths.append(length)
+        return blob
+
+    def _filling_for(self, kind: Kind, group: Group) -> _Filling:
+        key = (kind, group)
+        filling = self._filling.get(key)
+        if filling is None:
+            if len(self._filling) >= OPEN_GROUPS:
+                self._hand_over(*next(iter(self._filling)))
+            filling = self._filling[key] = _Filling(self._packer.buffer())
+        else:
+            self._filling.move_to_end(key)
+        return filling
+
+    def _hand_over(self, kind: Kind, group: Group) -> None:
+        filling = self._filling.pop((kind, group))
+        self._raise_failure()
+        self._packer.submit(kind, filling.buffer, filling.used, filling.ids, filling.lengths)
+
+    # Packs and index objects
+
+    def _on_stored(self, info: PackInfo) -> None:
+        with self._lock:
+            self._own.add_pack(info)
+            self._own_packs.append(ObjectInfo(object_name(info.name), info.size))
+            self._pending.difference_update(blob.id for blob in info.blobs)
+            self.stored += info.size
+            self._unindexed.append(info)
+            now = self._clock.monotonic()
+            elapsed, since = now - self._start, now - self._indexed_at
+            # Often at first, so that little is lost when a short backup is interrupted, then
+            # ever more rarely, so that a long one does not leave thousands of index objects.
+            if since < min(max(_FIRST_INDEX, elapsed / 3), INDEX_INTERVAL):
+                return
+        self._write_index()
+
+    def _on_tick(self) -> None:
+        with self._lock:
+            due = self._clock.monotonic() - self._indexed_at >= INDEX_INTERVAL / 2
+        if due:
+            try:
+                self._write_index()
+            except HoldfastError as error:
+                self._failure = error
+
+    def _write_index(self) -> None:
+        with self._lock:
+            packs, self._unindexed = self._unindexed, []
+            self._indexed_at = self._clock.monotonic()
+        for group in _groups(packs):
+            name = f"index/{random_name()}"
+            data = encode_index(name, group, self._keys)
+            self._backend.put(name, data)
+            with self._lock:
+                self.stored += len(data)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # The commit
+
+    def flush(self) -> None:
+        """Make everything durable that was saved, and tell the index of it."""
+        for kind, group in list(self._filling):
+            self._hand_over(kind, group)
+        self._packer.flush()
+        self._write_index()
+        self._raise_failure()
+
+    def confirm(self) -> bool:
+        """Check, after `flush` and with fresh eyes, that all this backup builds upon is there.
+
+        Returns:
+            True when it may be committed. False when packs have gone: they are no longer used,
+            and after saving everything again it may be.
+
+        Raises:
+            SessionLost: this session was declared dead.
+            UnsupportedRepository: the repository's settings were changed meanwhile.
+        """
+        if not self._session.still_announced():
+            raise SessionLost(
+                "this backup's session was cleared away by another client; nothing is lost: "
+                "run the backup again"
+            )
+        condemned = condemned_packs(self._backend, self._keys)
+        self._check_config()
+        gone = self._unusable(self._used, condemned)
+        if not gone:
+            return True
+        _log.warning("%d packs that this backup built upon have gone: storing anew", len(gone))
+        self._excluded |= gone
+        self._used -= gone
+        return False
+
+    def commit(self, snapshot: bytes) -> SnapshotId:
+        """Make the snapshot; only right after `confirm` returned True.
+
+        Raises:
+            SessionLost: this session was declared dead.
+        """
+        return self._session.commit(snapshot)
+
+    def _unusable(self, numbers: Iterable[int], condemned: set[PackName]) -> set[int]:
+        """Which of these packs are condemned, absent or of a wrong size.
+
+        Raises:
+            DamagedRepository: a pack that this session stored is not there as it was stored.
+        """
+        wanted: dict[str, tuple[int, int]] = {}
+        gone: set[int] = set()
+        for number in numbers:
+            row = self._table.pack(number)
+            if row.name in condemned:
+                gone.add(number)
+            else:
+                wanted[object_name(row.name)] = (number, row.size)
+        own = dict(self._own_packs)
+        for info in self._backend.list("data/"):
+            if wanted.get(info.name, (0, -1))[1] == info.size:
+                del wanted[info.name]
+            elif own.get(info.name) == info.size:
+                del own[info.name]
+        for name in own:
+            raise DamagedRepository(
+                name, "was stored a moment ago and has vanished", "check the storage"
+            )
+        return gone | {number for number, _ in wanted.values()}
+
+    def _check_config(self) -> None:
+        numbers = (config_number(info.name) for info in self._backend.list("config/"))
+        newest = max((number for number in numbers if number is not None), default=-1)
+        if f"config/{newest}" != self._config:
+            raise UnsupportedRepository(
+                "the repository's settings were changed during this backup, so there is no "
+                "snapshot: run the backup again"
+            )
+
+
+def _groups(packs: list[PackInfo]) -> Iterable[list[PackInfo]]:
+    group: list[PackInfo] = []
+    rows = 0
+    for pack in packs:
+        if group and rows + len(pack.blobs) > OBJECT_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(pack)
+        rows += len(pack.blobs)
+    if group:
+        yield group

@@ -1,0 +1,489 @@
+"""The walk: order, what it does about symlinks, and a source that changes under it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from holdfast.filesystem import (
+    Deciders,
+    Directory,
+    ExcludeRules,
+    Leave,
+    LocalSource,
+    Patterns,
+    Problem,
+    Walk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOBODY = 65534
+
+
+def walk_over(*roots: Path | bytes, rules: ExcludeRules | None = None) -> Walk:
+    return LocalSource(roots, rules or ExcludeRules()).walk()
+
+
+def until(events: Iterator[Directory | Leave | Problem], path: Path) -> Directory:
+    """Go on to the event of a directory."""
+    return next(e for e in events if isinstance(e, Directory) and e.path == bytes(path))
+
+
+def all_of(*roots: Path, rules: ExcludeRules | None = None) -> list[Directory | Leave | Problem]:
+    with walk_over(*roots, rules=rules) as walk:
+        return list(walk)
+
+
+def problems(events: list[Directory | Leave | Problem]) -> list[Problem]:
+    return [event for event in events if isinstance(event, Problem)]
+
+
+def below(top: Path, events: list[Directory | Leave | Problem]) -> dict[str, list[str]]:
+    """What is in each directory at or below the top."""
+    prefix = bytes(top)
+    return {
+        os.fsdecode(event.path.removeprefix(prefix)): [os.fsdecode(name) for name, _ in event.files]
+        for event in events
+        if isinstance(event, Directory) and event.path.startswith(prefix)
+    }
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Permissions bind inside, for root as well."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that everyone can reach, removed by means that have no trouble with depth."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    yield path
+    subprocess.run(["/bin/rm", "-rf", path], check=True)
+
+
+def test_events_come_depth_first_in_the_order_of_bytes(tmp_path: Path) -> None:
+    for name in ("b/z", "b/a", "B", "b-/x", "é", "a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"12345")
+    for name in ("dir", "b/sub", "b/Sub/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    events = all_of(tmp_path)
+    story: list[tuple[bytes, list[bytes], list[bytes]] | bytes] = []
+    for event in events[len(tmp_path.parts) - 1 : -len(tmp_path.parts) + 1]:
+        assert not isinstance(event, Problem)
+        if isinstance(event, Directory):
+            files = [name for name, _ in event.files]
+            story.append((event.name, files, event.subdirectories))
+            assert event.complete
+        else:
+            story.append(event.name)
+    top = os.fsencode(tmp_path.name)
+    assert story == [
+        (top, [b"B", b"a", "é".encode()], [b"b", b"b-", b"dir"]),
+        (b"b", [b"a", b"z"], [b"Sub", b"sub"]),
+        (b"Sub", [], [b"deep"]),
+        (b"deep", [], []),
+        b"deep",
+        b"Sub",
+        (b"sub", [], []),
+        b"sub",
+        b"b",
+        (b"b-", [b"x"], []),
+        b"b-",
+        (b"dir", [], []),
+        b"dir",
+        top,
+    ]
+
+
+def test_ancestors_are_entries_with_the_way_on_only(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/unrelated").touch()
+    events = all_of(tmp_path / "a/b")
+    first = events[0]
+    assert isinstance(first, Directory)
+    assert (first.path, first.name, first.files) == (b"/", b"", [])
+    assert first.subdirectories == [os.fsencode(tmp_path.parts[1])]
+    assert first.status.st_ino == Path("/").stat().st_ino
+    above = next(e for e in events if isinstance(e, Directory) and e.path == bytes(tmp_path / "a"))
+    assert (above.files, above.subdirectories) == ([], [b"b"])
+    assert above.status == (tmp_path / "a").lstat()
+    assert events[-1] == Leave(b"")
+    assert len(events) == 2 * len((tmp_path / "a/b").parts)
+
+
+def test_the_root_of_everything_can_be_walked() -> None:
+    rules = ExcludeRules(patterns=Patterns(["/*/"]))
+    with walk_over(Path("/"), rules=rules) as walk:
+        (event, leave) = list(walk)
+    assert isinstance(event, Directory)
+    assert event.path == b"/"
+    assert event.subdirectories == []
+    assert leave == Leave(b"")
+
+
+def test_symlinks_are_followed_up_to_roots_and_never_below(tmp_path: Path) -> None:
+    (tmp_path / "real/inner").mkdir(parents=True)
+    (tmp_path / "real/file").touch()
+    (tmp_path / "real/loop").symlink_to(".")
+    (tmp_path / "real/out").symlink_to("/")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "tofile").symlink_to("real/file")
+    (tmp_path / "dangling").symlink_to("absent")
+    (tmp_path / "circle").symlink_to("circle")
+    everything = {"": ["circle", "dangling", "link", "tofile"], "/real": ["file", "loop", "out"]}
+    assert below(tmp_path, all_of(tmp_path)) == everything | {"/real/inner": []}
+    # the root itself
+    assert below(tmp_path, all_of(tmp_path / "link")) == {
+        "": [],
+        "/link": ["file", "loop", "out"],
+        "/link/inner": [],
+    }
+    # on the way to a root
+    assert below(tmp_path, all_of(tmp_path / "link/inner")) == {
+        "": [],
+        "/link": [],
+        "/link/inner": [],
+    }
+    # roots that are links to anything but directories are links
+    links = [tmp_path / name for name in ("tofile", "dangling", "circle")]
+    events = all_of(*links)
+    assert below(tmp_path, events) == {"": ["circle", "dangling", "tofile"]}
+    listed = next(e for e in events if isinstance(e, Directory) and e.path == bytes(tmp_path))
+    assert all(stat.S_ISLNK(status.st_mode) for _, status in listed.files)
+
+
+def test_a_root_through_a_link_in_another_root(tmp_path: Path) -> None:
+    (tmp_path / "a/real/inner").mkdir(parents=True)
+    (tmp_path / "a/real/file").touch()
+    (tmp_path / "a/link").symlink_to("real")
+    assert below(tmp_path / "a", all_of(tmp_path / "a", tmp_path / "a/link/inner")) == {
+        "": [],
+        "/link": [],
+        "/link/inner": [],
+        "/real": ["file"],
+        "/real/inner": [],
+    }
+
+
+def test_a_root_that_contains_itself_through_a_link_ends(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/self").symlink_to(".")
+    assert below(tmp_path / "a", all_of(tmp_path / "a", tmp_path / "a/self")) == {
+        "": [],
+        "/self": ["self"],
+    }
+
+
+def test_a_root_of_any_kind(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(bytes(tmp_path / "socket"))
+    roots = [tmp_path / "fifo", tmp_path / "file", tmp_path / "socket", Path("/dev/null")]
+    events = all_of(*roots)
+    assert below(tmp_path, events) == {"": ["fifo", "file", "socket"]}
+    assert below(Path("/dev"), events) == {"": ["null"]}
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    top = bytes(tmp_path)
+    names = [b"\xff\xfe", b"new\nline", b"n" * 255, "ü".encode() * 127, b" ", b"-rf", b"\\", b"\x01"]
+    for name in names:
+        os.close(os.open(top + b"/" + name, os.O_CREAT))
+        with walk_over(tmp_path) as walk:
+            until(iter(walk), tmp_path)
+            os.close(walk.open_file(name))
+        os.mkdir(top + b"/d" + name[:250])
+    events = all_of(tmp_path)
+    listed = next(e for e in events if isinstance(e, Directory) and e.path == top)
+    assert [name for name, _ in listed.files] == sorted(names)
+    assert listed.subdirectories == sorted(b"d" + name[:250] for name in names)
+    assert problems(events) == []
+
+
+def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    directory = os.open(tmp_path / "large", os.O_RDONLY)
+    for number in range(100_000):
+        os.close(os.open(b"%d" % number, os.O_CREAT, dir_fd=directory))
+    os.close(directory)
+    (listed,) = [e for e in all_of(tmp_path / "large") if isinstance(e, Directory)][-1:]
+    names = [name for name, _ in listed.files]
+    assert names == sorted(b"%d" % number for number in range(100_000))
+
+
+def test_thousands_of_levels(open_path: Path) -> None:
+    name = b"n" * 200
+    here = os.open(open_path, os.O_RDONLY)
+    for _ in range(3050):
+        os.mkdir(name, dir_fd=here)
+        below_here = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below_here
+    os.close(os.open(b"bottom", os.O_CREAT, dir_fd=here))
+    os.symlink(b"target", b"link", dir_fd=here)
+    os.close(here)
+    before = len(os.listdir("/dev/fd"))
+    depth = leaves = 0
+    with walk_over(open_path) as walk:
+        for event in walk:
+            if isinstance(event, Leave):
+                leaves += 1
+                continue
+            assert isinstance(event, Directory)
+            depth += 1
+            assert len(os.listdir("/dev/fd")) <= before + 70
+            if event.files:
+                assert event.path == bytes(open_path) + (b"/" + name) * 3050
+                assert [file for file, _ in event.files] == [b"bottom", b"link"]
+                os.close(walk.open_file(b"bottom"))
+                assert walk.readlink(b"link") == b"target"
+                assert walk.xattrs(b"link") == ((), [])
+                assert walk.xattrs() == ((), [])
+    assert depth == leaves == 3050 + len(open_path.parts)
+
+
+def test_no_descriptor_is_left_when_a_walk_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    before = len(os.listdir("/dev/fd"))
+    with walk_over(tmp_path) as walk:
+        until(iter(walk), tmp_path / "a")
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_reading_entries(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(os.fsdecode(b"t\xff"))
+    with walk_over(tmp_path) as walk:
+        until(iter(walk), tmp_path)
+        descriptor = walk.open_file(b"file")
+        assert os.read(descriptor, 100) == b"content"
+        os.close(descriptor)
+        assert walk.readlink(b"link") == b"t\xff"
+
+
+def test_xattrs_of_entries_directories_and_ancestors(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").touch()
+    try:
+        for path in (tmp_path, tmp_path / "a", tmp_path / "a/file"):
+            os.setxattr(path, "user.name", path.name.encode())
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+    with walk_over(tmp_path / "a") as walk:
+        events = iter(walk)
+        until(events, tmp_path)
+        assert walk.xattrs() == (((b"user.name", tmp_path.name.encode()),), [])
+        until(events, tmp_path / "a")
+        assert walk.xattrs() == (((b"user.name", b"a"),), [])
+        assert walk.xattrs(b"file") == (((b"user.name", b"file"),), [])
+        (tmp_path / "a/file").unlink()
+        xattrs, (problem,) = walk.xattrs(b"file")
+    assert xattrs == ()
+    assert problem.path == bytes(tmp_path / "a/file")
+    assert problem.operation == "read attributes of"
+    assert problem.vanished
+
+
+def test_a_file_replaced_after_it_was_listed(tmp_path: Path) -> None:
+    names = [b"directory", b"fifo", b"gone", b"link"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
+    with walk_over(tmp_path) as walk:
+        listed = until(iter(walk), tmp_path)
+        assert [name for name, _ in listed.files] == names
+        for name in names:
+            (tmp_path / os.fsdecode(name)).unlink()
+        (tmp_path / "link").symlink_to("/etc/passwd")
+        os.mkfifo(tmp_path / "fifo")
+        (tmp_path / "directory").mkdir()
+        with pytest.raises(OSError, match="link") as caught:
+            walk.open_file(b"link")
+        assert caught.value.errno == errno.ELOOP
+        with pytest.raises(FileNotFoundError) as gone:
+            walk.open_file(b"gone")
+        assert walk.problem(b"gone", "open", gone.value) == Problem(
+            bytes(tmp_path / "gone"), "open", errno.ENOENT, os.strerror(errno.ENOENT)
+        )
+        for name, is_kind in [(b"fifo", stat.S_ISFIFO), (b"directory", stat.S_ISDIR)]:
+            descriptor = walk.open_file(name)  # a fifo does not make it wait
+            assert is_kind(os.fstat(descriptor).st_mode)
+            os.close(descriptor)
+        with pytest.raises(OSError, match="fifo") as caught:
+            walk.readlink(b"fifo")
+        assert caught.value.errno == errno.EINVAL
+
+
+def test_a_directory_replaced_after_it_was_listed(tmp_path: Path) -> None:
+    for name in ("file", "gone", "link", "stays"):
+        (tmp_path / "top" / name).mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key").touch()
+    with walk_over(tmp_path / "top") as walk:
+        events = iter(walk)
+        listed = until(events, tmp_path / "top")
+        assert listed.subdirectories == [b"file", b"gone", b"link", b"stays"]
+        for name in ("file", "gone", "link"):
+            (tmp_path / "top" / name).rmdir()
+        (tmp_path / "top/link").symlink_to(tmp_path / "secret")
+        (tmp_path / "top/file").touch()
+        rest = list(events)
+    top = bytes(tmp_path / "top")
+    assert below(tmp_path / "top", rest) == {"/stays": []}
+    assert [(p.path, p.operation, p.vanished) for p in problems(rest)] == [
+        (top + b"/file", "open", False),
+        (top + b"/gone", "open", True),
+        (top + b"/link", "open", False),
+    ]
+    assert len([event for event in rest if isinstance(event, Leave)]) == len(tmp_path.parts) + 2
+
+
+def test_an_entry_that_vanishes_between_listing_and_stat(tmp_path: Path) -> None:
+    class Removing(Patterns):
+        """Patterns are asked in between."""
+
+        def within(self: Self, directory: str) -> Deciders:
+            def remove(name: str) -> bool:
+                if name == "gone":
+                    (tmp_path / name).unlink()
+                return False
+
+            assert directory == str(tmp_path)
+            return Deciders(remove, remove)
+
+    for name in ("gone", "stays"):
+        (tmp_path / name).touch()
+    events = all_of(tmp_path, rules=ExcludeRules(patterns=Removing(["x"])))
+    assert below(tmp_path, events) == {"": ["stays"]}
+    (problem,) = problems(events)
+    assert (problem.path, problem.operation) == (bytes(tmp_path / "gone"), "stat")
+    assert problem.vanished
+
+
+def test_a_way_back_that_is_lost(open_path: Path) -> None:
+    chain = [f"{level}" for level in range(80)]
+    deepest = open_path.joinpath(*chain)
+    deepest.mkdir(parents=True)
+    for level in (2, 3):
+        (open_path.joinpath(*chain[:level]) / "later").mkdir()
+    with walk_over(open_path) as walk:
+        events = iter(walk)
+        until(events, deepest)
+        open_path.joinpath(*chain[:4]).rename(open_path / "moved")
+        open_path.joinpath(*chain[:3]).rename(open_path / "moved too")
+        rest = list(events)
+    (problem,) = problems(rest)
+    lost = bytes(open_path.joinpath(*chain[:3]))
+    assert (problem.path, problem.operation) == (lost, "return to")
+    assert problem.errno == errno.ESTALE
+    assert below(open_path, rest) == {"/0/1/later": []}
+    assert len([e for e in rest if isinstance(e, Leave)]) == 80 + len(open_path.parts) + 1
+
+
+def test_an_unreadable_directory_is_still_an_entry(open_path: Path) -> None:
+    (open_path / "dark/inner").mkdir(parents=True)
+    (open_path / "light").mkdir()
+    (open_path / "dark").chmod(0o311)
+    with unprivileged():
+        if not hasattr(os, "O_PATH"):
+            pytest.skip("the system has no O_PATH")
+        events = all_of(open_path)
+        named = all_of(open_path, open_path / "dark/inner")
+    (problem,) = problems(events)
+    assert (problem.path, problem.errno) == (bytes(open_path / "dark"), errno.EACCES)
+    dark = next(e for e in events if isinstance(e, Directory) and e.name == b"dark")
+    assert (dark.files, dark.subdirectories, dark.complete) == ([], [], False)
+    assert dark.status.st_ino == (open_path / "dark").stat().st_ino
+    assert below(open_path, events) == {"": [], "/dark": [], "/light": []}
+    assert below(open_path, named) == {"": [], "/dark": [], "/dark/inner": [], "/light": []}
+
+
+def test_a_root_that_can_be_reached_but_not_seen(open_path: Path) -> None:
+    (open_path / "dark/inner").mkdir(parents=True)
+    (open_path / "dark").chmod(0o311)
+    with unprivileged():
+        events = all_of(open_path / "dark/inner")
+    assert problems(events) == []
+    assert below(open_path, events) == {"": [], "/dark": [], "/dark/inner": []}
+
+
+def test_a_directory_whose_entries_cannot_be_examined(open_path: Path) -> None:
+    (open_path / "half").mkdir()
+    (open_path / "half/file").touch()
+    (open_path / "half").chmod(0o644 if os.geteuid() == 0 else 0o400)
+    with unprivileged():
+        events = all_of(open_path)
+    (problem,) = problems(events)
+    assert problem.path == bytes(open_path / "half/file")
+    assert (problem.operation, problem.errno) == ("stat", errno.EACCES)
+    assert below(open_path, events) == {"": [], "/half": []}
+
+
+def test_files_of_others_are_read_all_the_same(open_path: Path) -> None:
+    (open_path / "file").write_bytes(b"x")
+    with unprivileged(), walk_over(open_path) as walk:
+        until(iter(walk), open_path)
+        descriptor = walk.open_file(b"file")
+        assert os.read(descriptor, 2) == b"x"
+        os.close(descriptor)
+
+
+def test_a_listing_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    real = os.scandir
+
+    @contextmanager
+    def breaking(directory: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+        def entries() -> Iterator[os.DirEntry[str]]:
+            with real(directory) as listing:
+                yield next(listing)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        yield entries()
+
+    monkeypatch.setattr(os, "scandir", breaking)
+    events = all_of(tmp_path)
+    (problem,) = problems(events)
+    assert (problem.path, problem.operation) == (bytes(tmp_path), "list")
+    assert problem.errno == errno.EIO
+    listed = next(e for e in events if isinstance(e, Directory) and e.path == bytes(tmp_path))
+    assert len(listed.files) == 1
+    assert not listed.complete
+
+
+def test_a_root_that_goes_away_before_the_walk(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "c").touch()
+    source = LocalSource([tmp_path / "a/b", tmp_path / "c"], ExcludeRules())
+    (tmp_path / "a/b").rmdir()
+    (tmp_path / "a").rmdir()
+    (tmp_path / "a").touch()
+    (tmp_path / "c").unlink()
+    with source.walk() as walk:
+        events = list(walk)
+    assert [(p.path, p.operation, p.errno, p.vanished) for p in problems(events)] == [
+        (bytes(tmp_path / "a"), "find", errno.ENOTDIR, False),
+        (bytes(tmp_path / "c"), "find", errno.ENOENT, False),
+    ]
