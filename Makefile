@@ -22,21 +22,19 @@ demo: $(READY)  ## back up a real tree, change it, restore it, prove it equal
 test: $(READY)  ## run the tests (TESTS=tests/unit for a part of them)
 	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
 
-# All five run, so that one look shows all there is to mend.
+# All of them run, so that one look shows all there is to mend.
 check: $(READY)  ## lint, format, types, import contracts, documentation
 	@failed=; \
-	run() { echo "== $$*"; "$$@" || failed="$$failed, $$(basename $$1) $$2"; }; \
-	run $(BIN)/ruff check; \
-	run $(BIN)/ruff format --check; \
-	run $(BIN)/mypy --no-error-summary; \
-	run $(BIN)/lint-imports --no-logo; \
-	run $(BIN)/mkdocs build --strict; \
-	if [ -n "$$failed" ]; then \
-		echo "make check: failed$$failed"; \
-		echo "(\`$(BIN)/ruff check --fix\` and \`$(BIN)/ruff format\` mend most of what ruff finds)"; \
-		exit 1; \
-	fi; \
-	echo "make check: all five passed"
+	run() { name=$$1; shift; echo "== $$name"; "$$@" || failed="$$failed, $$name"; }; \
+	run 'lint' $(BIN)/ruff check; \
+	run 'format' $(BIN)/ruff format --check; \
+	run 'types' $(BIN)/mypy --no-error-summary; \
+	run 'import contracts' $(BIN)/lint-imports --no-logo; \
+	run 'documentation' $(BIN)/mkdocs build --strict; \
+	[ -z "$$failed" ] && echo 'make check: all passed' && exit 0; \
+	echo "make check: failed:$${failed#,}"; \
+	echo '(.venv/bin/ruff check --fix and .venv/bin/ruff format mend most of what ruff finds)'; \
+	exit 1
 
 bench: $(READY)  ## run the benchmarks
 	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --timeout 0

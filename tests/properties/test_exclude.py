@@ -9,7 +9,7 @@ from holdfast.filesystem import Patterns
 
 LETTERS = "aAb.-]"
 NAMES = st.text(LETTERS, min_size=1, max_size=4)
-PATHS = st.lists(NAMES, max_size=5).map(lambda names: tuple(names))
+PATHS = st.lists(NAMES, max_size=5).map(tuple)
 GLOBS = st.lists(
     st.one_of(
         st.sampled_from(["*", "?", "**", "[ab]", "[!a]", "[^.]", "[+-b]", "[]a-]", "\\*", "\\a"]),
@@ -30,28 +30,30 @@ PATTERNS = st.builds(
     st.sampled_from(["", "/"]),
 )
 LISTS = st.lists(PATTERNS, max_size=5)
-SETS = {"[ab]": "ab", "[+-b]": "+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`ab"}
-SETS |= {"[]a-]": "]a-"}
+SETS = {"[ab]": "ab", "[]a-]": "]a-", "[+-b]": "".join(map(chr, range(ord("+"), ord("b") + 1)))}
 OUTSIDE = {"[!a]": "a", "[^.]": "."}
+
+
+def first_of(glob: str, character: str) -> tuple[int, bool]:
+    """The length of a glob's first part, which is no star, and whether it takes the character."""
+    for text in SETS | OUTSIDE:
+        if glob.startswith(text):
+            inside = character in SETS[text] if text in SETS else character not in OUTSIDE[text]
+            return len(text), inside
+    if glob[0] == "\\":
+        return 2, character == glob[1]
+    return 1, glob[0] in ("?", character)
 
 
 def name_matches(glob: str, name: str) -> bool:
     if not glob:
         return not name
-    for text, inside in SETS.items():
-        if glob.startswith(text):
-            return name[:1] != "" and name[0] in inside and name_matches(glob[len(text) :], name[1:])
-    for text, outside in OUTSIDE.items():
-        if glob.startswith(text):
-            rest = glob[len(text) :]
-            return name[:1] != "" and name[0] not in outside and name_matches(rest, name[1:])
     if glob[0] == "*":
         return any(name_matches(glob[1:], name[cut:]) for cut in range(len(name) + 1))
-    if glob[0] == "?":
-        return name[:1] != "" and name_matches(glob[1:], name[1:])
-    if glob[0] == "\\":
-        return name[:1] == glob[1] and name_matches(glob[2:], name[1:])
-    return name[:1] == glob[0] and name_matches(glob[1:], name[1:])
+    if not name:
+        return False
+    length, takes = first_of(glob, name[0])
+    return takes and name_matches(glob[length:], name[1:])
 
 
 def path_matches(globs: list[str], names: tuple[str, ...]) -> bool:

@@ -80,6 +80,7 @@ class Repository(Backups, Reading):
             devices=devices,
             dry_run=dry_run,
             verify=verify,
+            on_action=on_action,
         )
         with self._store.loader() as loader:
             return restore(
@@ -89,7 +90,6 @@ class Repository(Backups, Reading):
                 loader,
                 options,
                 progress=Progress(progress, self._clock),
-                on_action=on_action,
             )
 
     def verify_restore(self, snapshot: str, target: PathLike) -> VerifyResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from holdfast.errors import UsageError
@@ -16,10 +16,10 @@ CACHE_SIGNATURE: Final = "Signature: 8a477f597d28d172789f06886806bc55"
 
 @dataclass(frozen=True, slots=True)
 class ExcludeRules:
-    """All that decides what a backup leaves out.
+    """What a backup is to leave out.
 
     Attributes:
-        patterns: entries that match are left out.
+        patterns: entries that match are left out; `holdfast.filesystem.patterns` says how.
         ipatterns: the same, whatever their case; an entry is left out when either says so.
         if_present: ``NAME`` or ``NAME:HEADER``. Of a directory with an entry of that name (a
             file that begins so, when a header is given) only that entry is kept.
@@ -28,28 +28,35 @@ class ExcludeRules:
         one_file_system: mount points below a root are kept as empty directories.
     """
 
-    patterns: Patterns = field(default_factory=lambda: Patterns([]))
-    ipatterns: Patterns = field(default_factory=lambda: Patterns([], ignore_case=True))
+    patterns: tuple[str | bytes, ...] = ()
+    ipatterns: tuple[str | bytes, ...] = ()
     if_present: tuple[str, ...] = ()
     caches: bool = False
     larger_than: int | None = None
     one_file_system: bool = False
 
-    def markers(self) -> dict[str, bytes]:
-        """Names that mark a directory's contents as left out, and how such a file must begin.
 
-        Raises:
-            UsageError: a name in `if_present` is empty or has a slash.
-        """
-        markers: dict[str, bytes] = {}
-        for text in self.if_present:
-            name, _, header = text.partition(":")
-            if not name or "/" in name:
-                raise UsageError(f"exclude-if-present {text!r}: this is not the name of a file")
-            markers[name] = os.fsencode(header)
-        if self.caches:
-            markers.setdefault(CACHE_TAG, CACHE_SIGNATURE.encode())
-        return markers
+class Exclusion:
+    """The rules, compiled.
+
+    Attributes:
+        markers: names that mark a directory's contents as left out, each with how the file must
+            begin (empty when any entry of the name will do).
+        larger_than: see `ExcludeRules`.
+        one_file_system: see `ExcludeRules`.
+
+    Raises:
+        UsageError: a pattern makes no sense, or a name in `if_present` is none.
+    """
+
+    def __init__(self, rules: ExcludeRules) -> None:
+        both = (Patterns(rules.patterns), Patterns(rules.ipatterns, ignore_case=True))
+        self._patterns = [patterns for patterns in both if patterns]
+        self.markers = dict(_marker(text) for text in rules.if_present)
+        if rules.caches:
+            self.markers.setdefault(CACHE_TAG, CACHE_SIGNATURE.encode())
+        self.larger_than = rules.larger_than
+        self.one_file_system = rules.one_file_system
 
     def within(self, directory: str) -> Deciders | None:
         """What the patterns leave out of one directory; None when there are no patterns.
@@ -57,10 +64,12 @@ class ExcludeRules:
         Args:
             directory: see `Patterns.within`.
         """
-        each = [p.within(directory) for p in (self.patterns, self.ipatterns) if p]
-        if len(each) < 2:  # noqa: PLR2004 - there are two lists
-            return each[0] if each else None
-        first, second = each
+        each = [patterns.within(directory) for patterns in self._patterns]
+        if not each:
+            return None
+        first, second = each[0], each[-1]
+        if first is second:
+            return first
         return Deciders(
             lambda name: first.file(name) or second.file(name),
             lambda name: first.directory(name) or second.directory(name),
@@ -85,6 +94,13 @@ def load_pattern_file(path: str | bytes | os.PathLike[str]) -> list[str]:
     lines = os.fsdecode(content.removeprefix(b"\xef\xbb\xbf")).split("\n")
     cut = (_cut_spaces(line) for line in lines)
     return [line for line in cut if line and not line.startswith("#")]
+
+
+def _marker(text: str) -> tuple[str, bytes]:
+    name, _, header = text.partition(":")
+    if not name or "/" in name:
+        raise UsageError(f"exclude-if-present {text!r}: this is not the name of a file")
+    return name, os.fsencode(header)
 
 
 def _cut_spaces(line: str) -> str:

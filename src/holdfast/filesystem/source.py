@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 from holdfast.errors import UsageError
 from holdfast.filesystem.events import FIND, Directory, Problem
-from holdfast.filesystem.exclude import ExcludeRules
+from holdfast.filesystem.exclude import ExcludeRules, Exclusion
 from holdfast.filesystem.walk import Walk
 
 RootPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -50,8 +50,7 @@ class LocalSource:
         wanted = sorted({_absolute(root) for root in roots})
         if not wanted:
             raise UsageError("nothing was named to back up")
-        self._rules = rules
-        self._markers = rules.markers()
+        self._exclusion = Exclusion(rules)
         self.problems: list[Problem] = []
         self.roots: list[bytes] = []
         for root in wanted:
@@ -67,7 +66,7 @@ class LocalSource:
         Raises:
             OSError: ``/`` cannot be opened.
         """
-        return Walk(self.roots, self._rules, self._markers)
+        return Walk(self.roots, self._exclusion)
 
     def scan_totals(self, stop: threading.Event) -> tuple[int, int]:
         """Count what a walk will find, for the sake of progress only.

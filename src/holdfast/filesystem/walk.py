@@ -6,14 +6,14 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Final, Self
 
 from holdfast.filesystem.events import FIND, Directory, Leave, Problem, WalkEvent
-from holdfast.filesystem.exclude import ExcludeRules
+from holdfast.filesystem.exclude import Exclusion
 from holdfast.filesystem.handles import LIST, PASS, DirectoryStack
 from holdfast.filesystem.metadata import Xattrs, read_xattrs, xattr_path
 
@@ -88,18 +88,14 @@ class Walk:
 
     Args:
         roots: absolute paths, each once.
-        rules: what to leave out.
-        markers: see `ExcludeRules.markers`.
+        exclusion: what to leave out.
 
     Raises:
         OSError: ``/`` cannot be opened.
     """
 
-    def __init__(
-        self, roots: Iterable[bytes], rules: ExcludeRules, markers: Mapping[str, bytes]
-    ) -> None:
-        self._rules = rules
-        self._markers = markers
+    def __init__(self, roots: Iterable[bytes], exclusion: Exclusion) -> None:
+        self._exclusion = exclusion
         self._frames: list[_Frame] = []
         way = _ways(roots)
         self._top = _Child(b"", LIST if way.is_root else PASS, way.is_root, way)
@@ -212,7 +208,7 @@ class Walk:
         self._frames.append(frame)
         path = self._path()
         listing = _Listing(is_complete=flags == child.flags)
-        stays = not self._rules.one_file_system or status.st_dev == device
+        stays = not self._exclusion.one_file_system or status.st_dev == device
         if child.is_listed and is_readable and stays:
             self._list(path, listing)
         if child.way.onward:
@@ -242,10 +238,10 @@ class Walk:
         except OSError as error:
             listing.problems.append(Problem.of(path, "list", error))
             listing.is_complete = False
-        if self._markers:
+        if self._exclusion.markers:
             found = self._unmarked(found)
         self._sort_out(found, path, listing)
-        limit = self._rules.larger_than
+        limit = self._exclusion.larger_than
         if limit is not None:
             listing.files = [
                 file
@@ -256,7 +252,7 @@ class Walk:
     def _sort_out(self, found: list[os.DirEntry[str]], path: bytes, listing: _Listing) -> None:
         """Tell directories from others, without what the patterns leave out."""
         files, children = listing.files, listing.children
-        skip = self._rules.within(os.fsdecode(path.rstrip(b"/")))
+        skip = self._exclusion.within(os.fsdecode(path.rstrip(b"/")))
         for entry in found:
             name = entry.name
             try:
@@ -271,11 +267,11 @@ class Walk:
 
     def _unmarked(self, found: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
         """The entries of a directory, or only its markers if it has any."""
-        markers = [entry for entry in found if entry.name in self._markers]
+        markers = [entry for entry in found if entry.name in self._exclusion.markers]
         return [entry for entry in markers if self._is_marker(entry.name)] or found
 
     def _is_marker(self, name: str) -> bool:
-        header = self._markers[name]
+        header = self._exclusion.markers[name]
         if not header:
             return True
         try:

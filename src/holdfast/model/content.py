@@ -274,7 +274,7 @@ def _decode_list(data: bytes, level: int, size: int) -> Items:
 def _check_items(items: object, level: int, size: int) -> Items:
     """The items, if they are some and add up to `size` bytes (ValueError)."""
     if not isinstance(items, tuple):
-        raise ValueError("a list of items is not an array")
+        raise ValueError("a list of items is not an array")  # noqa: TRY004 - one error for all
     total = 0
     after_run = level > 0
     for item in items:

@@ -291,7 +291,7 @@ class _Record:
 
     def __init__(self, value: object) -> None:
         if not isinstance(value, dict):
-            raise ValueError("not a map")
+            raise ValueError("not a map")  # noqa: TRY004 - one error for all that is malformed
         self.rest: Record = dict(value)
 
     def _take(self, key: str) -> object:
@@ -332,7 +332,7 @@ class _Record:
     def map(self, key: str) -> Record:
         value = self._take(key)
         if not isinstance(value, dict):
-            raise ValueError(f"`{key}` is no map")
+            raise ValueError(f"`{key}` is no map")  # noqa: TRY004 - one error for all
         return value
 
     def tree(self) -> BlobId:

@@ -31,7 +31,7 @@ from holdfast.store.pack import PACK_LIMIT, PackInfo, parse_header
 PAGE_ROWS = 1 << 16
 """Most rows in a page."""
 
-OBJECT_ROWS = 1 << 19
+OBJECT_ROWS = 1 << 17
 """Most rows that a writer puts into one index object."""
 
 SEGMENT_ROW = struct.Struct("<IIIII")

@@ -281,28 +281,36 @@ class Table:
         return number
 
     def add_object(self, index: IndexObject) -> None:
-        """Take in the rows of an index object, except those of packs that are known already."""
+        """Take in the rows of an index object, except those that are known already."""
         with self._lock:
             self._add_object(index)
 
     def _add_object(self, index: IndexObject) -> None:
-        numbers = [self._new_pack(row) for row in index.packs]
-        if all(number is None for number in numbers):
-            return
-        first: list[int | None] = []
+        new = [self._new_pack(row) for row in index.packs]
+        numbers = [
+            self.pack_number(row.name) if number is None else number
+            for row, number in zip(index.packs, new, strict=True)
+        ]
+        # An object written twice, or merged from others, tells of packs that are known already.
+        known = [number is None for number in new]
+        first = len(self.segments)
+        told: list[bool] = []
         for pack, *rest in SEGMENT_ROW.iter_unpack(index.segments):
-            number = numbers[pack]
-            first.append(
-                None if number is None else self.segments.append(SEGMENT_ROW.pack(number, *rest))
-            )
+            self.segments.append(SEGMENT_ROW.pack(numbers[pack], *rest))
+            told.append(known[pack])
         self._settle()
         ids = index.ids
         more = [
-            (ids[row * ID_SIZE : (row + 1) * ID_SIZE], PLACE_ROW.pack(number, offset, length))
+            (ids[row * ID_SIZE : (row + 1) * ID_SIZE], (first + segment, offset, length))
             for row, (segment, offset, length) in enumerate(PLACE_ROW.iter_unpack(index.places))
-            if (number := first[segment]) is not None
         ]
-        self._overlay = self._overlay.merged(more)
+        self._overlay = self._overlay.merged(
+            [
+                (blob, PLACE_ROW.pack(*place))
+                for blob, place in more
+                if not told[place[0] - first] or self._location(*place) not in self.locate(blob)
+            ]
+        )
 
     def _settle(self) -> None:
         """Merge what waits in the dictionary into the overlay."""

@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from holdfast.errors import SourceError, UsageError
 from holdfast.filesystem import CommandStream
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def python(program: str) -> list[str]:
@@ -53,7 +50,7 @@ def test_a_failure_names_command_status_and_reason() -> None:
 def test_a_failure_without_a_word() -> None:
     stream = CommandStream(["false"])
     assert read_all(stream) == b""
-    with pytest.raises(SourceError, match="'false' failed with exit status 1$"):
+    with pytest.raises(SourceError, match=r"'false' failed with exit status 1$"):
         stream.close()
 
 
@@ -95,8 +92,8 @@ def test_abort_twice() -> None:
 
 def test_a_command_that_ignores_the_request_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.filesystem.command._PATIENCE", 0.1)
-    program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(600)"
-    stream = CommandStream([sys.executable, "-u", "-c", program])
+    program = "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'1'); time.sleep(600)"
+    stream = CommandStream(python(program))
     assert stream.read(1) == b"1"
     stream.abort()
     assert stream._process.returncode == -signal.SIGKILL

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from holdfast.errors import UsageError
 from holdfast.filesystem import ExcludeRules, Patterns, load_pattern_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from holdfast.filesystem.exclude import Exclusion
 
 
 def test_a_pattern_file(tmp_path: Path) -> None:
@@ -46,11 +44,8 @@ def test_a_pattern_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_either_list_leaves_out() -> None:
-    rules = ExcludeRules(
-        patterns=Patterns(["*.tmp", "!keep.tmp"]),
-        ipatterns=Patterns(["*.BAK", "cache/"], ignore_case=True),
-    )
-    deciders = rules.within("/home")
+    rules = ExcludeRules(patterns=("*.tmp", "!keep.tmp"), ipatterns=("*.BAK", b"cache/"))
+    deciders = Exclusion(rules).within("/home")
     assert deciders is not None
     assert deciders.file("a.tmp")
     assert deciders.file("a.bak")
@@ -60,23 +55,23 @@ def test_either_list_leaves_out() -> None:
 
 
 def test_without_patterns_there_is_nothing_to_ask() -> None:
-    assert ExcludeRules().within("/home") is None
-    only = ExcludeRules(ipatterns=Patterns(["a"], ignore_case=True)).within("")
+    assert Exclusion(ExcludeRules()).within("/home") is None
+    only = Exclusion(ExcludeRules(ipatterns=("a",))).within("")
     assert only is not None
     assert only.file("A")
 
 
 def test_markers() -> None:
     rules = ExcludeRules(if_present=(".nobackup", "TAG:begin:of it"), caches=True)
-    assert rules.markers() == {
+    assert Exclusion(rules).markers == {
         ".nobackup": b"",
         "TAG": b"begin:of it",
         "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55",
     }
-    assert ExcludeRules().markers() == {}
+    assert Exclusion(ExcludeRules()).markers == {}
 
 
 @pytest.mark.parametrize("name", ["", ":header", "a/b"])
 def test_bad_markers(name: str) -> None:
     with pytest.raises(UsageError, match="exclude-if-present"):
-        ExcludeRules(if_present=(name,)).markers()
+        Exclusion(ExcludeRules(if_present=(name,)))

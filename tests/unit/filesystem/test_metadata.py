@@ -7,17 +7,14 @@ import pwd
 import socket
 import stat
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from holdfast.filesystem import LIST, Owners, node_from_stat, node_type, read_xattrs, xattr_path
 from holdfast.model.node import Node, NodeType
 from holdfast.primitives.ids import BlobId
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 BLOB = BlobId(b"b" * 32)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from holdfast.errors import UsageError
-from holdfast.filesystem import Directory, ExcludeRules, LocalSource, Patterns, Problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from holdfast.filesystem import Directory, ExcludeRules, LocalSource, Problem
 
 CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# made by a program\n"
 
@@ -44,7 +41,7 @@ def found(top: Path, rules: ExcludeRules, *roots: str) -> list[str]:
 
 
 def excluding(*patterns: str) -> ExcludeRules:
-    return ExcludeRules(patterns=Patterns(patterns))
+    return ExcludeRules(patterns=patterns)
 
 
 def test_roots_are_absolute_normal_and_each_once(
@@ -92,6 +89,11 @@ def test_a_bad_marker_is_refused_before_anything_is_read(tmp_path: Path) -> None
         LocalSource([tmp_path], ExcludeRules(if_present=("a/b",)))
 
 
+def test_a_bad_pattern_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not closed"):
+        LocalSource([tmp_path], excluding("[a"))
+
+
 def test_a_removed_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "gone/")
     monkeypatch.chdir(tmp_path / "gone")
@@ -121,7 +123,7 @@ def test_an_excluded_directory_is_not_entered(tmp_path: Path) -> None:
 
 def test_what_is_named_is_taken(tmp_path: Path) -> None:
     make(tmp_path, "x.tmp", "docker/keep/y.tmp", "docker/keep/z", "docker/drop", "big")
-    rules = ExcludeRules(patterns=Patterns(["*.tmp", "docker/", "/tmp/"]), larger_than=1)
+    rules = ExcludeRules(patterns=("*.tmp", "docker/", "/tmp/"), larger_than=1)
     assert found(tmp_path, rules, "x.tmp", "docker/keep", "big") == [
         "big", "docker/", "docker/keep/", "x.tmp",
     ]  # fmt: skip
@@ -157,7 +159,7 @@ def test_caches(tmp_path: Path) -> None:
 
 def test_an_excluded_mark_still_counts(tmp_path: Path) -> None:
     make(tmp_path, "a/.nobackup", "a/x")
-    rules = ExcludeRules(patterns=Patterns([".nobackup"]), if_present=(".nobackup",))
+    rules = ExcludeRules(patterns=(".nobackup",), if_present=(".nobackup",))
     assert found(tmp_path, rules) == ["a/"]
 
 
@@ -178,7 +180,7 @@ def test_one_file_system() -> None:
         with LocalSource(["/dev"], ExcludeRules(one_file_system=one)).walk() as walk:
             events = [event for event in walk if isinstance(event, Directory)]
         listed[one] = next(event for event in events if event.path == inside)
-        assert len([event for event in events if event.path == b"/dev"][0].files) > 0
+        assert any(event.path == b"/dev" and event.files for event in events)
     assert (listed[True].files, listed[True].subdirectories) == ([], [])
     assert listed[True].complete
     with LocalSource(["/dev", inside], ExcludeRules(one_file_system=True)).walk() as walk:

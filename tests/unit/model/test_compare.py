@@ -8,7 +8,7 @@ from holdfast.model.node import NodeType
 from holdfast.primitives import codec
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import ForgedBlobs, MemoryBlobs
-from holdfast.testing.trees import (
+from holdfast.testing.layouts import (
     Layout,
     directory_node,
     file_node,
@@ -93,7 +93,7 @@ def test_kinds_of_change() -> None:
         ("filesystem", 1, False),
     ],
 )
-def test_what_counts_as_metadata(field: str, value: object, is_change: bool):
+def test_what_counts_as_metadata(field: str, value: object, is_change: bool) -> None:
     blobs = MemoryBlobs()
     old = file_node(blobs, b"a", b"1")
     new = old._replace(**{field: value})  # type: ignore[arg-type]

@@ -223,7 +223,6 @@ def test_a_damaged_list_names_itself(data: bytes) -> None:
 
 def test_lists_that_name_themselves_end() -> None:
     """Only a forger can do that, but then reading must end."""
-
     blobs = ForgedBlobs(lambda _: codec.pack([[ID, 7]]))
     assert list(iter_items((8, ((ID, 7),)), 7, blobs)) == [(0, (ID, 7))]
     assert len(blobs.loaded) == 8

@@ -9,7 +9,7 @@ import pytest
 from holdfast.model.entry import Entry
 from holdfast.model.node import Node, NodeType
 from holdfast.primitives.ids import BlobId
-from holdfast.testing.trees import directory_node, link_node, node
+from holdfast.testing.layouts import directory_node, link_node, node
 
 ID = BlobId(bytes(32))
 FILE = node(b"a\xff", NodeType.FILE, ID, 5)

@@ -11,7 +11,7 @@ from holdfast.model.file import AHEAD, SnapshotFile
 from holdfast.model.node import Node, NodeType
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import MemoryBlobs
-from holdfast.testing.trees import directory_node, file_node, node
+from holdfast.testing.layouts import directory_node, file_node, node
 
 
 def stored(blobs: MemoryBlobs, pieces: list[bytes | int]) -> tuple[Node, bytes]:

@@ -17,7 +17,7 @@ from holdfast.model.select import (
 )
 from holdfast.model.snapshot import Snapshot
 from holdfast.primitives.ids import BlobId, SnapshotId
-from holdfast.testing.trees import snapshot_of
+from holdfast.testing.layouts import snapshot_of
 
 TREE = BlobId(bytes(32))
 HOUR = timedelta(hours=1)
@@ -86,7 +86,7 @@ def test_times() -> None:
     zone = timezone(timedelta(hours=2))
     assert parse_time("2026-11-21T08:30+02:00") == datetime(2026, 11, 21, 8, 30, tzinfo=zone)
     local = parse_time("2026-11-21T08:30")
-    assert local.replace(tzinfo=None) == datetime(2026, 11, 21, 8, 30)
+    assert local.replace(tzinfo=None) == datetime(2026, 11, 21, 8, 30)  # noqa: DTZ001 - local time
     assert local.utcoffset() is not None
     end = parse_time("2026-11-21")
     assert (end.hour, end.minute, end.microsecond) == (23, 59, 999_999)

@@ -14,7 +14,7 @@ from holdfast.model.tree import (
 from holdfast.primitives import codec
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import ForgedBlobs, MemoryBlobs
-from holdfast.testing.trees import directory_node, file_node, link_node, node
+from holdfast.testing.layouts import directory_node, file_node, link_node, node
 
 ID = BlobId(bytes(range(32)))
 

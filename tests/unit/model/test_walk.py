@@ -12,7 +12,7 @@ from holdfast.model.walk import directory_tree, lookup, root_node, walk
 from holdfast.primitives import codec
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import ForgedBlobs, MemoryBlobs
-from holdfast.testing.trees import Layout, directory_node, link_node, node, save_layout
+from holdfast.testing.layouts import Layout, directory_node, link_node, node, save_layout
 
 LAYOUT: Layout = {
     b"a": {b"b": {b"c": b"1", b"d": {}}, b"z": b"2"},
@@ -96,7 +96,6 @@ def test_paths_that_are_too_long_end() -> None:
 
 def test_a_directory_that_contains_itself() -> None:
     """Only a forger can do that, who found what hashes to its own name; it must end anyway."""
-
     cycle = ForgedBlobs(
         lambda blob: codec.pack(
             [0, [directory_node(b"again", blob), node(b"x", NodeType.FIFO, None)]]

@@ -110,14 +110,14 @@ class OpenDirectory:
             self._apply(tally, fd)
 
     def _apply(self, tally: Tally, fd: int) -> None:
-        path = self.around.place.path
+        place = self.around.place
         try:
             if self.node is not None:
-                apply_to_descriptor(fd, self.node, lambda error: tally.problem(path, error))
+                apply_to_descriptor(fd, self.node, lambda error: tally.problem(place.path, error))
             elif self.before is not None:
                 restore_mode(fd, self.before)
         except TargetError as error:
-            tally.problem(path, error)
+            tally.problem(place.path, error)
 
 
 @dataclass(slots=True)

@@ -179,7 +179,7 @@ class EntryRestorer:
                 return self._change_file(job, fd, verdict)
         return self._create_file(job, found)
 
-    def _change_file(self, job: Job, fd: int, verdict: Verdict) -> Holder:
+    def _change_file(self, job: Job, fd: int, verdict: Verdict) -> Holder | None:
         """Bring an existing file up to date; its mtime comes last."""
         node = job.node
         try:
@@ -198,7 +198,7 @@ class EntryRestorer:
             self._tally.skip(job.path, is_file=True, protected=False)
         return holder
 
-    def _create_file(self, job: Job, found: os.stat_result | None) -> Holder:
+    def _create_file(self, job: Job, found: os.stat_result | None) -> Holder | None:
         """Write a new file and put it in its place when it is complete."""
         node = job.node
         temporary = next(self._temporary)
@@ -285,7 +285,10 @@ class EntryRestorer:
             if self._context.progress is not None:
                 self._context.progress.advance(0, length, path)
 
-    def _holder(self, job: Job, fd: int) -> Holder:
+    def _holder(self, job: Job, fd: int) -> Holder | None:
+        """What other names of the file may be linked to, if it has any."""
+        if job.node.filesystem is None:
+            return None
         status = os.fstat(fd)
         return Holder(job.around.place, job.node.name, status.st_dev, status.st_ino)
 
