@@ -52,7 +52,7 @@ lock:  ## choose the newest versions of all dependencies and pin them
 
 clean:  ## remove everything that make made
 	rm -rf .venv .venv-lock site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first interpreter that is new enough and can make environments; PYTHON=... names another.
 .venv/pinned: requirements/dev.txt

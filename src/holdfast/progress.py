@@ -60,6 +60,11 @@ class Progress:
         self._files = self._files_total = self._bytes = self._bytes_total = 0
         self._path = ""
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody is told; otherwise the totals need not be found out."""
+        return self._callback is not None
+
     def expect(self, files: int, size: int) -> None:
         """Add to the totals: so many files and bytes are still to come."""
         with self._lock:

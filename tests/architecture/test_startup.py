@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-from time import perf_counter
 
 import pytest
 
@@ -42,13 +42,20 @@ def test_asking_for_the_version_loads_neither_codecs_nor_drivers() -> None:
     assert loaded & (DRIVERS | ANALYSIS | CODECS | {"rich"}) == set()
 
 
+def processor_seconds() -> float:
+    """What the children that have ended used so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 @pytest.mark.parametrize("program", [["-c", "import holdfast"], ["-m", "holdfast", "--version"]])
 def test_start_up_takes_a_tenth_of_a_second_at_most(program: list[str]) -> None:
+    # Processor time and the best of ten: other tests run beside this one.
     best = float("inf")
-    for _ in range(10):  # the best of ten: other tests are running beside this one
-        begin = perf_counter()
+    for _ in range(10):
+        begin = processor_seconds()
         subprocess.run(
             [sys.executable, *program], check=True, timeout=60, stdout=subprocess.DEVNULL
         )
-        best = min(best, perf_counter() - begin)
+        best = min(best, processor_seconds() - begin)
     assert best <= 0.1

@@ -1,8 +1,7 @@
-"""Reads a holdfast repository, written from docs/format.md alone.
+"""Reads a holdfast repository; written from docs/format.md alone, shares no code with holdfast.
 
-It shares no code with holdfast, on purpose: what one has to know beyond that page is a fault of the
-page. It refuses whatever differs from the page, and is in no hurry: a pack is read and checked as
-a whole before a blob of it is used.
+What one has to know beyond that page is a fault of the page. It refuses whatever differs from the
+page, and is in no hurry: a pack is read and checked as a whole before a blob of it is used.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import functools
 import hmac
 import itertools
+import operator
 import re
 import struct
 import unicodedata
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-Value: TypeAlias = "bool | int | str | bytes | list[Value] | dict[str, Value] | None"
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 Record: TypeAlias = "dict[str, Value]"
 # A blob: id, pack, header and size of the pack, number and row of the segment, offset, length.
 Place: TypeAlias = "tuple[bytes, str, bytes, int, int, tuple[int, ...], int, int]"
@@ -37,7 +37,7 @@ T = TypeVar("T")
 MIB = 1 << 20
 TYPES = {1: "index", 2: "snapshot", 3: "session", 4: "condemned", 5: "aborted", 6: "config"}
 DATA, TREES = 1, 2
-FILE, DIRECTORY, LINK = 1, 2, 3
+FILE, LINK = 1, 3
 PAYLOADS = (object, bytes, bytes, NoneType, NoneType, int, int)
 
 KINDS: dict[str, type[object] | UnionType] = {"bin": bytes, "int": int, "any": object, "str": str}
@@ -52,6 +52,7 @@ ENTRY = (
     "name bin, type int, mode int, uid int, gid int, user str?, group str?, mtime time, "
     "ctime time, inode int, size int, payload any, filesystem int?, xattrs array, extra map?"
 )
+LIMITS = {"mode": 12, "uid": 32, "gid": 32, "inode": 64, "size": 63, "filesystem": 32}  # bits
 SNAPSHOT = (
     "version int, start int, end int, utc_offset int, host str, user str, os str, label str, "
     "description str, program str, paths array, tags array, excluded array, tree bin, parent str?, "
@@ -104,25 +105,25 @@ def unseal(key: bytes, nonce: bytes, number: int, sealed: bytes, associated: byt
         raise RefusedError(f"{nonce!r} {number} does not open") from error
 
 
-def unpack(data: bytes) -> Value:
+def unpack(data: bytes, depth: int = 32) -> Value:
     def collect(pairs: Sequence[tuple[str, Value]]) -> Record:
         found = dict(pairs)
         need(len(found) == len(pairs) and all(isinstance(key, str) for key in found), "a key")
         return found
 
-    def measure(value: Value, depth: int) -> None:
-        need(depth <= 32, "a record is deeper than 32 levels")  # F13
+    def measure(value: Value, left: int) -> None:
         if isinstance(value, list | dict):
+            need(left, "a record is nested too deeply")  # F13
             for item in value if isinstance(value, list) else value.values():
-                measure(item, depth + 1)
+                measure(item, left - 1)
         else:
-            need(value is None or isinstance(value, int | str | bytes), "a value of another type")
+            need(value is None or isinstance(value, int | float | str | bytes), "an extension type")
 
     try:
         value: Value = msgpack.unpackb(data, object_pairs_hook=collect)
     except (ValueError, msgpack.UnpackException) as error:
         raise RefusedError("not one whole msgpack value") from error
-    measure(value, 0)
+    measure(value, depth)
     return value
 
 
@@ -133,23 +134,27 @@ def table(value: Value, layout: str) -> list[tuple[int, ...]]:
 
 
 def entry_of(value: Value) -> Record:  # F32
-    names = [field.split()[0] for field in ENTRY.split(", ")]
-    entry = shaped(dict(zip(names, row(value, 15), strict=True)), ENTRY)
+    fields = [field.split()[0] for field in ENTRY.split(", ")]
+    entry = shaped(dict(zip(fields, row(value, 15), strict=True)), ENTRY)
     name = want(entry["name"], bytes)
     need(1 <= len(name) <= 4096 and name not in {b".", b".."}, "the length of a name")  # F34
     need(b"/" not in name and b"\0" not in name, "a name with / or NUL")
-    need(0 <= want(entry["mode"], int) < 1 << 12, "a mode of more than 12 bits")
-    xattrs = [want(row(pair, 2)[0], bytes) for pair in want(entry["xattrs"], list)]
-    need(xattrs == sorted(set(xattrs)), "extended attributes ascend")
+    for field, bits in LIMITS.items():
+        need(0 <= want(entry[field] or 0, int) < 1 << bits, f"the range of {field}")
+    xattrs = [row(pair, 2) for pair in want(entry["xattrs"], list)]
+    names = [want(xattr, bytes) for xattr, value in xattrs if isinstance(value, bytes)]
+    need(len(xattrs) == len(names) and names == sorted(set(names)), "extended attributes ascend")
+    need(all(xattr and b"\0" not in xattr for xattr in names), "the name of an extended attribute")
     for field in ("mtime", "ctime"):  # F35
         if isinstance(time := entry[field], bytes):
             entry[field] = number = int.from_bytes(time, "big", signed=True)
             need(len(time) == 16 and not -(1 << 63) <= number < 1 << 64, "a time in bytes")
     kind, size, payload = want(entry["type"], int), want(entry["size"], int), entry["payload"]
-    need(size >= 0 and (size == 0 or kind in {FILE, LINK}), "a size of what has none")  # F33
     need(1 <= kind <= 7 and isinstance(payload, PAYLOADS[kind - 1]), "a type and its payload")
-    need(kind != LINK or len(want(payload, bytes)) == size, "the size of a link")
-    need(kind != DIRECTORY or len(want(payload, bytes)) == 32, "the length of an id")
+    need(size == 0 or kind in {FILE, LINK}, "a size of what has none")  # F33
+    if isinstance(payload, bytes):
+        need(len(payload) == (size if kind == LINK else 32), "the length of a payload")
+        need(kind != LINK or (payload and b"\0" not in payload), "the target of a link")
     return entry
 
 
@@ -174,7 +179,7 @@ class Pack:
         about = self.header + struct.pack("<I", count)
         record = shaped(unpack(unseal(self.key, b"trlr", 0, data[start:-40], about)), TRAILER)
         self.segments = table(record["segments"], "<IIII")
-        need(len(self.segments) == count and record["regions"] == [], "the record of a trailer")
+        need(0 < len(self.segments) == count, "the number of segments")
         end = 100
         for offset, size, raw, _ in self.segments:
             need(offset == end and raw <= 64 * MIB, "segments follow each other")
@@ -194,18 +199,16 @@ class Pack:
             need(segment < len(ends) and offset == ends[segment], "blobs follow each other")
             ends[segment] += length
         need(ends == [raw for _, _, raw, _ in self.segments], "blobs fill their segments")
-        about = (self.name, self.header, len(self.data))
         for at, (segment, offset, length) in enumerate(rows):
             where = (segment, self.segments[segment], offset, length)
-            yield (blobs[32 * at : 32 * at + 32], *about, *where)
+            yield (blobs[32 * at : 32 * at + 32], self.name, self.header, len(self.data), *where)
 
     def segment(self, number: int) -> bytes:  # F21
         offset, size, raw, codec = self.segments[number]
         about = self.header + struct.pack("<IBBI", number, self.kind, codec, raw)
         payload = unseal(self.key, b"segm", number, self.data[offset : offset + size], about)
-        need(codec in {0, 1}, f"the codec {codec}")
+        need(codec == 1 or (codec == 0 and len(payload) == raw), "a codec or a length")
         if codec == 0:
-            need(len(payload) == raw, "the length of a raw segment")
             return payload
         try:
             need(zstandard.frame_content_size(payload) == raw, "the stated size of a segment")
@@ -237,7 +240,9 @@ class Repository:
         self._blob_keys = {DATA: derive(dedup, "data id"), TREES: derive(dedup, "tree id")}
         sealed = self.unseal_object(name, 6, config[12 + len(plain) : -32])
         self.config = shaped(unpack(sealed), CONFIG)
-        need(self.config["plain"] == plain, "the plain part of a config is another")  # F15
+        size, level = want(self.config["pack_size"], int), want(self.config["compression"], int)
+        need(MIB <= size <= 96 * MIB and 0 <= level <= 22, "settings out of bounds")  # F15
+        need(self.config["plain"] == plain, "the plain part of a config is another")
         self.packs = {  # F2, F18
             name[8:]: name
             for folder in (self.root / "data").glob("[0-9a-f][0-9a-f]")
@@ -300,8 +305,7 @@ class Repository:
                 need(found[name[10:]]["version"] == 1, "the version of a snapshot")
         return found
 
-    def index(self, name: str) -> list[Place]:
-        """Where the blobs are, as an index object tells (F26 to F28)."""
+    def index(self, name: str) -> list[Place]:  # F26 to F28
         data = self.get(name)
         key = self._object_key(data, 1)
         about = data[:52] + name.encode() + b"\0" + self.id
@@ -339,32 +343,26 @@ class Repository:
 
     def blob(self, blob: bytes, kind: int) -> bytes:
         for place in self.places.get(blob, ()):
+            _, name, _, _, number, _, offset, length = place
             with suppress(RefusedError):  # F29: another place will do
-                return self._read_place(place, kind)
+                pack = self.pack(name)
+                data = pack.segment(number)[offset : offset + length]
+                need(place in pack.places and pack.kind == kind, "an index and a pack differ")
+                need(keyed(self._blob_keys[kind], data) == blob, "a blob is not its id's")  # F5
+                return data
         raise RefusedError(f"no good place of the blob {blob.hex()}")
-
-    def _read_place(self, place: Place, kind: int) -> bytes:
-        blob, name, _, _, number, _, offset, length = place
-        pack = self.pack(name)
-        need(place in pack.places and pack.kind == kind, "an index and a pack differ")
-        data = pack.segment(number)[offset : offset + length]
-        need(keyed(self._blob_keys[kind], data) == blob, "a blob does not match its id")  # F5
-        return data
 
     def directory(self, tree: Value, level: int | None = None) -> list[Record]:  # F30
         data = self.blob(want(tree, bytes), TREES)
-        found, rows = row(unpack(data), 2)
+        found, rows = row(unpack(data, 35), 2)  # 3 levels that are no extra's
         below = want(found, int) - 1
-        need(-1 <= below < 5 and level in {None, found}, "the level of a page")
-        need(len(data) <= 4 * MIB and (below >= 0 or len(want(rows, list)) <= 4096), "a large page")
-        entries: list[Record] = []
-        for value in want(rows, list):
-            if below < 0:
-                entries.append(entry_of(value))
-                continue
-            first, child, count = row(value, 3)
+        need(0 <= want(found, int) <= 5 and level in {None, found}, "the level of a page")
+        need(len(data) <= 4 * MIB and len(want(rows, list)) <= 4096, "a page is too large")
+        need(rows or (found == 0 and level is None), "a page is empty")
+        entries = [entry_of(value) for value in want(rows, list) if found == 0]
+        for first, child, count in (row(value, 3) for value in want(rows, list) if found != 0):
             page = self.directory(child, below)
-            need(page and len(page) == count and page[0]["name"] == first, "another page")
+            need(len(page) == count and page[0]["name"] == first, "a page is not the one named")
             entries += page
         names = [want(entry["name"], bytes) for entry in entries]
         need(names == sorted(set(names)), "the names of a directory ascend")
@@ -373,14 +371,21 @@ class Repository:
     def content(self, entry: Record) -> Iterator[bytes]:  # F31
         need(entry["type"] == FILE, "only a file has content")
         payload, size = entry["payload"], want(entry["size"], int)
-        if not isinstance(payload, list):
-            payload = [0, [] if payload is None else [[payload, size]]]
-        level, items = row(payload, 2)
-        need(0 <= want(level, int) <= 8, "the level of a content")
-        yield from self._items(want(level, int), items, size)
+        need((payload is None) == (size == 0), "the size of an empty file")
+        if isinstance(payload, bytes):
+            yield from self._items(0, [[payload, size]], size)
+        elif payload is not None:
+            level, items = row(payload, 2)
+            count = len(want(items, list))
+            need(0 <= want(level, int) <= 8 and count <= 1024, "a content is too large")
+            need(level or count > 1 or items == [size], "a list of one blob")
+            yield from self._items(want(level, int), want(items, list), size)
 
-    def _items(self, level: int, items: Value, size: int) -> Iterator[bytes]:
-        for item in want(items, list):
+    def _items(self, level: int, items: list[Value], size: int) -> Iterator[bytes]:
+        runs = [isinstance(item, int) for item in items]
+        need(1 <= len(items) <= 4096, "the number of items")
+        need(not any(map(operator.and_, runs, runs[1:])), "two runs are neighbours")
+        for item in items:
             hole = level == 0 and isinstance(item, int)
             blob, length = (None, item) if hole else row(item, 2)
             left = want(length, int)
@@ -388,16 +393,8 @@ class Repository:
             size -= left
             if hole:
                 yield from (bytes(min(MIB, left - at)) for at in range(0, left, MIB))
-            elif level:
-                yield from self._items(level - 1, unpack(self.blob(want(blob, bytes), TREES)), left)
-            else:
-                data = self.blob(want(blob, bytes), DATA)
-                need(len(data) == left, "the length of a blob")
-                yield data
+                continue
+            data = self.blob(want(blob, bytes), TREES if level else DATA)
+            need(len(data) <= MIB if level else len(data) == left, "the length of a blob")
+            yield from self._items(level - 1, want(unpack(data), list), left) if level else [data]
         need(size == 0, "the lengths of a content")
-
-    def find(self, tree: Value, path: bytes) -> Record:
-        entry: Record = {"type": DIRECTORY, "payload": tree}  # F40
-        for name in filter(None, path.split(b"/")):
-            entry = next(e for e in self.directory(entry["payload"]) if e["name"] == name)
-        return entry

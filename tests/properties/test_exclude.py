@@ -88,6 +88,7 @@ def as_path(names: tuple[str, ...]) -> bytes:
 @given(LISTS, PATHS, st.booleans(), st.booleans())
 @example(["**"], (), True, False)
 @example(["a/**"], ("a",), True, False)
+@example(["**/a/**/a/a"], ("ab", "a", "a", "a"), False, False)
 @example(["*a*a"], ("aaa",), False, False)
 @example(["/**/a/**/a/b/**"], ("a", "a", "a", "b", "b"), False, False)
 def test_patterns_decide_as_described(

@@ -4,9 +4,9 @@ Objects are named by ``/``-separated ASCII names such as ``data/3f/3f9a…-1b2c3
 shape `holdfast.backend.names` checks: a name that does not fit is refused by every verb with a
 plain `BackendError`. Objects are written whole and never changed.
 
-The errors are `ObjectNotFound`, `ObjectExists`, `AccessDenied` and `StorageFull`; anything else
-that goes wrong is a plain `BackendError`. Every backend, and every decorator around one, must
-pass `holdfast.testing.conformance`.
+The errors are `ObjectNotFound`, `ObjectExists`, `ObjectTruncated`, `AccessDenied` and
+`StorageFull`; anything else that goes wrong is a plain `BackendError`. Every backend, and every
+decorator around one, must pass `holdfast.testing.conformance`.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ from holdfast.errors import (
     BackendError,
     ObjectExists,
     ObjectNotFound,
+    ObjectTruncated,
     StorageFull,
 )
 
@@ -272,7 +273,7 @@ def _read(file: int, name: str, offset: int, count: int) -> bytes:
     while count:
         piece = os.pread(file, count, offset)
         if not piece:
-            raise BackendError(name, f"ends at byte {offset}, before it should")
+            raise ObjectTruncated(name, f"ends at byte {offset}, before it should")
         pieces.append(piece)
         offset += len(piece)
         count -= len(piece)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from holdfast.errors import BackendError
+from holdfast.errors import BackendError, ObjectTruncated
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
@@ -43,9 +43,13 @@ def check_range(name: str, size: int, offset: int, length: int | None) -> int:
         length: bytes wanted, or None for all up to the end.
 
     Raises:
-        BackendError: the object ends before the range does.
+        ObjectTruncated: the object ends before the range does.
+        BackendError: the range is none.
     """
     end = size if length is None else offset + length
-    if not 0 <= offset <= end <= size:
-        raise BackendError(name, f"has {size} bytes, so bytes {offset} to {end} cannot be read")
+    problem = f"has {size} bytes, so bytes {offset} to {end} cannot be read"
+    if offset < 0 or (length is not None and length < 0):
+        raise BackendError(name, problem)
+    if max(offset, end) > size:
+        raise ObjectTruncated(name, problem)
     return end - offset

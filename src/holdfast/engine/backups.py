@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
 from holdfast.engine.connection import Connection, PathLike, Words, words
@@ -19,7 +19,8 @@ from holdfast.engine.origin import (
 )
 from holdfast.engine.results import BackupResult
 from holdfast.errors import UsageError
-from holdfast.filesystem import CommandStream, ExcludeRules, LocalSource
+from holdfast.filesystem import CommandStream, ExcludeRules, LocalSource, load_pattern_file
+from holdfast.model.rows import MAX_NAME
 from holdfast.model.select import GroupKey, choose_parent
 from holdfast.model.snapshot import Snapshot
 from holdfast.operations.backup import BackupOptions, StreamSource, backup_stream, backup_tree
@@ -29,6 +30,7 @@ from holdfast.store import Rehearsal, Writer
 from holdfast.version import __version__
 
 _PROGRAM = f"holdfast {__version__}"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ class _About:
 class Backups(Connection):
     """Backing up: files and directories, streams, and what commands write."""
 
-    def backup(
+    def backup(  # noqa: PLR0913 - the public API's options
         self,
         paths: PathLike | Sequence[PathLike],
         *,
         exclude: Words = (),
         iexclude: Words = (),
+        exclude_file: PathLike | Sequence[PathLike] = (),
         exclude_if_present: Words = (),
         exclude_caches: bool = False,
         exclude_larger_than: int | None = None,
@@ -73,12 +76,15 @@ class Backups(Connection):
             paths: what to back up; it keeps its absolute paths in the snapshot.
             exclude: patterns of what to leave out; the guide says what they mean.
             iexclude: the same, upper and lower case being equal.
+            exclude_file: files with a pattern a line, which come before those of `exclude`.
             exclude_if_present: leave out directories that hold a file of such a name, or
                 ``NAME:HEADER`` that begins so.
             exclude_caches: leave out directories that are marked as caches by CACHEDIR.TAG.
             exclude_larger_than: leave out files of more bytes.
             one_file_system: do not go into other file systems that are mounted below.
-            tags, label, description: for finding the snapshot.
+            tags: words to find the snapshot by.
+            label: a name to find it by.
+            description: a note.
             host: instead of this machine's name.
             time: instead of now; in the local zone unless it is aware.
             parent: the snapshot to compare with; the newest of its group when None.
@@ -93,22 +99,21 @@ class Backups(Connection):
             RepositoryError, BackendError: no snapshot was made.
         """
         rules = ExcludeRules(
-            patterns=words(exclude),
+            patterns=(*_patterns_of(_several(exclude_file)), *words(exclude)),
             ipatterns=words(iexclude),
             if_present=words(exclude_if_present),
             caches=exclude_caches,
             larger_than=exclude_larger_than,
             one_file_system=one_file_system,
         )
-        roots = [paths] if isinstance(paths, str | bytes | os.PathLike) else list(paths)
-        source = LocalSource(roots, rules)
+        source = LocalSource(_several(paths), rules)
         about = _About(words(tags), label, description, host, time)
         options = self._options(
             about,
             self._parent(about, source, parent, group_by),
             force=force,
             skip_if_unchanged=skip_if_unchanged,
-            excluded=(*rules.patterns, *rules.ipatterns),
+            excluded=(*words(exclude), *words(iexclude)),
         )
         counter = Progress(progress, self._clock)
         start = self._clock.monotonic()
@@ -122,7 +127,7 @@ class Backups(Connection):
         counter.finish()
         return BackupResult.of(outcome, self._clock.monotonic() - start)
 
-    def backup_stream(
+    def backup_stream(  # noqa: PLR0913 - as above
         self,
         stream: BinaryIO,
         name: str,
@@ -139,7 +144,12 @@ class Backups(Connection):
         Args:
             stream: read to its end, and not closed.
             name: path of the file in the snapshot.
-            tags, label, description, host, time, progress: as for `backup`.
+            tags: as for `backup`, and so are the others.
+            label: a name to find it by.
+            description: a note.
+            host: instead of this machine's name.
+            time: instead of now.
+            progress: called with `ProgressEvent`s.
 
         Raises:
             SourceError: reading the stream failed; no snapshot was made.
@@ -148,7 +158,7 @@ class Backups(Connection):
         about = _About(words(tags), label, description, host, time)
         return self._backup_stream(about, name, stream, None, progress)
 
-    def backup_command(
+    def backup_command(  # noqa: PLR0913 - as above
         self,
         command: Sequence[str],
         name: str,
@@ -165,7 +175,12 @@ class Backups(Connection):
         Args:
             command: the program and its arguments; no shell is involved.
             name: path of the file in the snapshot.
-            tags, label, description, host, time, progress: as for `backup`.
+            tags: as for `backup`, and so are the others.
+            label: a name to find it by.
+            description: a note.
+            host: instead of this machine's name.
+            time: instead of now.
+            progress: called with `ProgressEvent`s.
 
         Raises:
             SourceError: the command failed; no snapshot was made.
@@ -184,7 +199,8 @@ class Backups(Connection):
         progress: ProgressCallback | None,
     ) -> BackupResult:
         path = b"/" + os.fsencode(os.path.normpath("/" + name)).lstrip(b"/")
-        if path == b"/":
+        names = path.split(b"/")[1:]
+        if not names[0] or b"\0" in path or max(map(len, names)) > MAX_NAME:
             raise UsageError(f"{name!r} is no name for a file")
         options = self._options(about, None)
         counter = Progress(progress, self._clock)
@@ -256,9 +272,24 @@ class Backups(Connection):
         return Ingest(writer, self._store.settings.chunker, self._store.chunker_seed())
 
 
+def _several(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [given] if isinstance(given, str | bytes | os.PathLike) else list(given)
+
+
+def _patterns_of(files: Sequence[PathLike]) -> list[str]:
+    return [pattern for file in files for pattern in load_pattern_file(file)]
+
+
 def _nothing() -> None:
     """A stream that was given needs no end."""
 
 
 def _nanoseconds(moment: datetime) -> int:
-    return int(moment.astimezone(UTC).timestamp() * 1_000_000) * 1000
+    try:
+        since = moment.astimezone(UTC) - _EPOCH
+    except (ValueError, OverflowError, OSError):
+        since = timedelta.max
+    nanoseconds = since // timedelta(microseconds=1) * 1000
+    if not -(1 << 63) <= nanoseconds < 1 << 63:
+        raise UsageError(f"{moment}: a snapshot cannot bear a time before 1678 or after 2261")
+    return nanoseconds

@@ -29,7 +29,7 @@ DEFAULT_PACK_SIZE = 16 << 20
 MIB = 1 << 20
 
 
-def init(
+def init(  # noqa: PLR0913 - the public API's options
     location: str | os.PathLike[str],
     *,
     password: Password | None = None,
@@ -48,7 +48,9 @@ def init(
 
     Args:
         location: a folder that is empty or does not exist yet.
-        password, password_file, password_command: where the password comes from, one of them.
+        password: the password; give this or one of the next two.
+        password_file: a file that holds it.
+        password_command: a program that prints it.
         encryption: ``AES256``; there is no other.
         compression: ``auto`` (zstd level 3), ``max`` (19), ``off``, or a level from 0 to 22.
         pack_size: bytes at which a pack is closed, 1 to 96 MiB.
@@ -82,7 +84,7 @@ def init(
     )
 
 
-def open(  # noqa: A001 - read as holdfast.open
+def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
     location: str | os.PathLike[str],
     *,
     password: Password | None = None,
@@ -96,7 +98,9 @@ def open(  # noqa: A001 - read as holdfast.open
 
     Args:
         location: where it is.
-        password, password_file, password_command: where the password comes from, one of them.
+        password: the password; give this or one of the next two.
+        password_file: a file that holds it.
+        password_command: a program that prints it.
         cache_dir: where indexes are cached; the user's cache folder when None.
         cache: whether they are.
         clock: for times.
@@ -120,7 +124,9 @@ def compression_level(compression: str | int) -> int:
             return named
         if not compression.isdecimal():
             names = ", ".join(LEVELS)
-            raise UsageError(f"unknown compression {compression!r}: {names} or {MIN_LEVEL} to {MAX_LEVEL}")
+            raise UsageError(
+                f"unknown compression {compression!r}: {names} or {MIN_LEVEL} to {MAX_LEVEL}"
+            )
         compression = int(compression)
     if not MIN_LEVEL <= compression <= MAX_LEVEL:
         raise UsageError(f"compression level {compression} is not in {MIN_LEVEL} to {MAX_LEVEL}")

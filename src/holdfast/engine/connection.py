@@ -13,6 +13,7 @@ from holdfast.clock import Clock
 from holdfast.errors import DamagedRepository, SnapshotNotFound
 from holdfast.model.select import Filter, ordered, parse_spec, resolve
 from holdfast.model.snapshot import Snapshot, decode_snapshot
+from holdfast.overrides import override
 from holdfast.primitives.ids import BlobId
 from holdfast.store import Store
 
@@ -42,6 +43,7 @@ class Connection:
     ) -> None:
         self.close()
 
+    @override
     def __repr__(self) -> str:
         return f"<holdfast.Repository {self.location}>"
 

@@ -6,9 +6,10 @@ import os
 import platform
 import pwd
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Protocol
+from functools import partial
+from typing import BinaryIO, Protocol, cast
 
 from holdfast.errors import UsageError
 from holdfast.filesystem import LocalSource
@@ -68,24 +69,30 @@ def reading(stream: BinaryIO | Readable, progress: Progress, name: str) -> Fill:
 
     Raises:
         Unreadable: on reading, the stream failed.
-        UsageError: on reading, the stream gives text.
+        UsageError: on reading, the stream gives text, or does not wait for its data.
     """
-    read_into = getattr(stream, "readinto", None)
+    read_into: Callable[[memoryview], int | None]
+    read_into = getattr(stream, "readinto", None) or partial(_read_into, cast("BinaryIO", stream))
 
     def fill(buffer: memoryview, _: int) -> int:
         try:
-            if read_into is not None:
-                count = int(read_into(buffer) or 0)
-            else:
-                data = stream.read(len(buffer))
-                count = len(data)
+            count = read_into(buffer)
         except OSError as error:
             raise Unreadable(error) from error
-        if read_into is None:
-            if not isinstance(data, bytes):
-                raise UsageError("the stream gives text: open it in binary mode")
-            buffer[:count] = data
+        if count is None:
+            raise UsageError("the stream does not wait for its data: open it in blocking mode")
         progress.advance(0, count, name)
         return count
 
     return fill
+
+
+def _read_into(stream: BinaryIO, buffer: memoryview) -> int | None:
+    """What `readinto` would do, for a stream that has only `read`."""
+    data: object = stream.read(len(buffer))
+    if data is None:
+        return None
+    if not isinstance(data, bytes):
+        raise UsageError("the stream gives text: open it in binary mode")
+    buffer[: len(data)] = data
+    return len(data)

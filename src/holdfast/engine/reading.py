@@ -18,6 +18,7 @@ from holdfast.operations.diff import Diff, DiffOptions, diff
 from holdfast.operations.export import ExportOptions, ExportResult, export
 from holdfast.operations.find import FindOptions, Found, find
 from holdfast.operations.stats import Stats, stats
+from holdfast.overrides import override
 from holdfast.store import Loader
 
 
@@ -94,7 +95,8 @@ class Reading(Connection):
         """The differences between two snapshots, or two places in them; iterate to get them.
 
         Args:
-            before, after: names of snapshots, with ``:/path`` for a place in one.
+            before: name of a snapshot, with ``:/path`` for a place in it.
+            after: likewise.
             metadata: whether paths count of which only owner, mode, times or attributes changed.
         """
         first, first_path = self._named(before)
@@ -134,6 +136,7 @@ class _OpenFile(io.BufferedReader):
         super().__init__(raw)
         self._loader = loader
 
+    @override
     def close(self) -> None:
         """Close the stream."""
         super().close()

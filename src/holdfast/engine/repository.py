@@ -30,7 +30,7 @@ class Repository(Backups, Reading):
     it a name means that path of the snapshot.
     """
 
-    def restore(
+    def restore(  # noqa: PLR0913 - the public API's options
         self,
         snapshot: str,
         target: PathLike,

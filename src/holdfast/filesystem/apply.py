@@ -22,6 +22,10 @@ from holdfast.model.node import Node, NodeType
 OnFailure: TypeAlias = Callable[[TargetError], object]
 """Told of a step that failed; the others are done all the same."""
 
+_HOLD: Final[int] = (
+    getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
+)
+
 _NO_ID: Final = (1 << 32) - 1
 """What ``chown`` takes for "leave it as it is"."""
 
@@ -146,7 +150,7 @@ def _checked_mode(node: Node, status: os.stat_result, tell: OnFailure) -> int:
 def _change_special_mode(fd: int, name: bytes, node: Node, tell: OnFailure) -> None:
     """Change the mode of what must not be opened: held by a descriptor that opens nothing."""
     try:
-        held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        held = os.open(name, _HOLD, dir_fd=fd)
         try:
             status = os.fstat(held)
             if node_type(status) != node.type:

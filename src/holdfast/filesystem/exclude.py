@@ -28,8 +28,8 @@ class ExcludeRules:
         one_file_system: mount points below a root are kept as empty directories.
     """
 
-    patterns: tuple[str | bytes, ...] = ()
-    ipatterns: tuple[str | bytes, ...] = ()
+    patterns: tuple[str, ...] = ()
+    ipatterns: tuple[str, ...] = ()
     if_present: tuple[str, ...] = ()
     caches: bool = False
     larger_than: int | None = None

@@ -26,6 +26,10 @@ _TYPES: Final = {
 }
 _DEVICES: Final = (NodeType.CHARACTER_DEVICE, NodeType.BLOCK_DEVICE)
 
+MAX_XATTRS: Final = 3 << 20
+"""Most bytes of extended attributes of one entry, which must fit into a page of its directory."""
+
+_XATTR_OVERHEAD: Final = 16
 _HAS_XATTRS: Final = hasattr(os, "listxattr")  # Linux only
 _NO_XATTRS: Final = frozenset({errno.ENOTSUP, errno.ENODATA})
 """The file system has none, or the attribute was removed between listing and reading."""
@@ -119,8 +123,8 @@ def read_xattrs(entry: int | bytes) -> tuple[Xattrs, list[OSError]]:
             is not followed.
 
     Returns:
-        The attributes that could be read, and an error for each that could not, or for the list
-        of all of them.
+        The attributes that could be read, `MAX_XATTRS` bytes at most, and an error for each that
+        could not, or for the list of all of them.
     """
     if not _HAS_XATTRS:
         return (), []
@@ -133,12 +137,17 @@ def read_xattrs(entry: int | bytes) -> tuple[Xattrs, list[OSError]]:
         return (), []
     pairs: list[tuple[bytes, bytes]] = []
     problems: list[OSError] = []
+    size = 0
     for name in names:
         try:
             value = os.getxattr(entry, name, follow_symlinks=follow)
         except OSError as error:
             if error.errno not in _NO_XATTRS:
                 problems.append(OSError(error.errno, f"{name}: {error.strerror}"))
+            continue
+        size += len(name) + len(value) + _XATTR_OVERHEAD
+        if size > MAX_XATTRS:
+            problems.append(OSError(errno.E2BIG, f"{name}: more attributes than can be kept"))
         else:
             pairs.append((os.fsencode(name), value))
     return tuple(sorted(pairs)), problems

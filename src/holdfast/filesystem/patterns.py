@@ -196,12 +196,10 @@ def _parse(text: str, *, ignore_case: bool) -> _Rule:
         raise UsageError(f"pattern {text!r}: a component '.' or '..' matches nothing")
     if not components:
         return _Rule(text == body, only_directories=True, parents=(), name=None)
-    if not glob.startswith("/"):
+    if not glob.startswith("/") and components[0] != SUBTREE:  # as fast as without it
         components.insert(0, SUBTREE)
     if components[-1] == SUBTREE:
         components.append("*")
-    pairs = zip(["", *components], components, strict=False)
-    components = [this for before, this in pairs if not this == before == SUBTREE]
     try:
         globs = [parse_glob(component) for component in components]
     except ValueError as error:

@@ -16,12 +16,12 @@ from holdfast.filesystem.events import FIND, Directory, Leave, Problem, WalkEven
 from holdfast.filesystem.exclude import Exclusion
 from holdfast.filesystem.handles import LIST, PASS, DirectoryStack
 from holdfast.filesystem.metadata import Xattrs, read_xattrs, xattr_path
+from holdfast.model.descent import MAX_DEPTH, MAX_PATH
 
+_LONGEST_NAME: Final = 256  # bytes with the slash, on every file system that Linux has
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_ATIME: Final[int] = getattr(os, "O_NOATIME", 0)  # Linux only
 _ENCODING: Final = sys.getfilesystemencoding()
-_REPLACED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""How opening a directory fails when it is not there any more, or something else is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +97,7 @@ class Walk:
     def __init__(self, roots: Iterable[bytes], exclusion: Exclusion) -> None:
         self._exclusion = exclusion
         self._frames: list[_Frame] = []
+        self._here = bytearray()  # the path of the last frame, without the root's slash
         way = _ways(roots)
         self._top = _Child(b"", LIST if way.is_root else PASS, way.is_root, way)
         self._stack = DirectoryStack(os.open(b"/", self._top.flags))
@@ -121,6 +122,7 @@ class Walk:
                 continue
             yield Leave(frame.name)
             self._frames.pop()
+            del self._here[-1 - len(frame.name) :]
             if self._frames:
                 yield from self._return()
 
@@ -180,31 +182,42 @@ class Walk:
         return Problem.of(self._path_of(name) if name else self._path(), operation, error)
 
     def _path(self) -> bytes:
-        return b"/".join([frame.name for frame in self._frames]) or b"/"
+        return bytes(self._here) or b"/"
 
     def _path_of(self, name: bytes) -> bytes:
-        return b"/".join([*(frame.name for frame in self._frames), name])
+        return bytes(self._here) + b"/" + name
 
     def _enter(self, child: _Child) -> Iterator[WalkEvent]:
+        if self._is_too_deep(child.name):
+            too_deep = OSError(errno.ENAMETOOLONG, "too deep: no snapshot can hold it")
+            yield self.problem(child.name, "enter", too_deep)
+            return
         flags = child.flags
         try:
             status = self._stack.enter(child.name, flags)
         except OSError as error:
             yield self.problem(child.name, "open", error)
-            if error.errno in _REPLACED:
-                return
             flags = PASS | (flags & os.O_NOFOLLOW)
             try:
                 status = self._stack.enter(child.name, flags)
-            except OSError:  # the first error told why
+            except OSError:  # it is not there any more, as the first error told
                 return
         yield from self._events_in(child, status, flags)
+
+    def _is_too_deep(self, name: bytes) -> bool:
+        """Whether a directory is beyond what any reader of a snapshot would follow."""
+        depth = len(self._frames)
+        if depth * _LONGEST_NAME < MAX_PATH:
+            return False
+        return depth >= MAX_DEPTH or len(self._path_of(name)) > MAX_PATH
 
     def _events_in(self, child: _Child, status: os.stat_result, flags: int) -> Iterator[WalkEvent]:
         is_readable = flags == child.flags != PASS
         is_start = child.way.is_root or not self._frames
         device = status.st_dev if is_start else self._frames[-1].device
         frame = _Frame(child.name, device, is_readable)
+        if self._frames:
+            self._here += b"/" + child.name
         self._frames.append(frame)
         path = self._path()
         listing = _Listing(is_complete=flags == child.flags)
@@ -268,23 +281,23 @@ class Walk:
     def _unmarked(self, found: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
         """The entries of a directory, or only its markers if it has any."""
         markers = [entry for entry in found if entry.name in self._exclusion.markers]
-        return [entry for entry in markers if self._is_marker(entry.name)] or found
+        return [entry for entry in markers if self._is_marker(entry)] or found
 
-    def _is_marker(self, name: str) -> bool:
-        header = self._exclusion.markers[name]
+    def _is_marker(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it says so; what is no file, or cannot be read, does not."""
+        header = self._exclusion.markers[entry.name]
         if not header:
             return True
         try:
-            descriptor = self.open_file(os.fsencode(name))
-        except OSError:  # whatever it is, it does not say that this is to be left out
+            if not entry.is_file(follow_symlinks=False):
+                return False
+            descriptor = self.open_file(os.fsencode(entry.name))
+            try:
+                return os.read(descriptor, len(header)) == header
+            finally:
+                os.close(descriptor)
+        except OSError:
             return False
-        try:
-            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return regular and os.read(descriptor, len(header)) == header
-        except OSError:  # as above
-            return False
-        finally:
-            os.close(descriptor)
 
     def _add_ways(self, onward: dict[bytes, _Way], listing: _Listing) -> None:
         """Put the places on the way to roots into a listing, whatever it says of them."""

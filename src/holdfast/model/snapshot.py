@@ -209,23 +209,23 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
         "start": snapshot.time_ns,
         "end": snapshot.end_ns,
         "utc_offset": snapshot.utc_offset,
-        "host": _clean(snapshot.host),
-        "user": _clean(snapshot.user),
-        "os": _clean(snapshot.os),
+        "host": snapshot.host,
+        "user": snapshot.user,
+        "os": snapshot.os,
         "paths": [os.fsencode(path) for path in snapshot.paths],
-        "tags": [_clean(tag) for tag in snapshot.tags],
-        "label": _clean(snapshot.label),
-        "description": _clean(snapshot.description),
+        "tags": snapshot.tags,
+        "label": snapshot.label,
+        "description": snapshot.description,
         "tree": snapshot.tree,
         "parent": snapshot.parent,
-        "group": None if snapshot.group is None else _clean(snapshot.group),
+        "group": snapshot.group,
         "original": snapshot.original,
         "replaces": snapshot.replaces,
-        "program": _clean(snapshot.program),
+        "program": snapshot.program,
         "how": snapshot.how,
-        "excluded": [_clean(pattern) for pattern in snapshot.excluded],
+        "excluded": snapshot.excluded,
         "problems": [
-            [os.fsencode(problem.path), _clean(problem.operation), _clean(problem.message)]
+            [os.fsencode(problem.path), problem.operation, problem.message]
             for problem in snapshot.problems[:MAX_PROBLEMS]
         ],
         "problem_count": max(snapshot.problem_count, len(snapshot.problems)),
@@ -353,7 +353,3 @@ class _Record:
 def is_snapshot_id(text: str) -> bool:
     """Whether that is 32 lower-case hexadecimal digits."""
     return len(text) == 2 * SESSION_SIZE and set(text) <= set("0123456789abcdef")
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

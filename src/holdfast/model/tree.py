@@ -27,7 +27,7 @@ page it is in and one page on each level above.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -78,7 +78,7 @@ class _Child(NamedTuple):
     entries: int
 
 
-def save_directory(nodes: Sequence[Node], saver: TreeSaver) -> BlobId:
+def save_directory(nodes: Iterable[Node], saver: TreeSaver) -> BlobId:
     """Store a directory's entries, in whatever order they come; returns the tree's id.
 
     Raises:

@@ -7,6 +7,7 @@ fails in the repository is an exception, and then there is no snapshot.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from holdfast.clock import Clock
-from holdfast.errors import DamagedRepository, SourceError
+from holdfast.errors import DamagedRepository, PathNotFound, SourceError
 from holdfast.filesystem import (
     Directory,
     Leave,
@@ -34,6 +35,7 @@ from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import MAX_PROBLEMS, Snapshot, Summary, encode_snapshot
 from holdfast.model.snapshot import Problem as SnapshotProblem
 from holdfast.model.tree import load_directory, save_directory
+from holdfast.model.walk import lookup
 from holdfast.operations.ingest import Fill, Ingest, Unreadable
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.progress import Progress
@@ -42,12 +44,15 @@ from holdfast.store import Rehearsal, Writer
 _log = logging.getLogger(__name__)
 
 GRANULARITY = 2_000_000_000
-"""Nanoseconds in which a file may change without its times telling, on the coarsest file systems."""
+"""Nanoseconds in which a file may change unnoticed, on file systems with the coarsest times."""
 
 READ_ATTEMPTS = 3
 COMMIT_ATTEMPTS = 3
 LINKS_REMEMBERED = 1 << 16
 """Files with several hard links whose content is not read again at the next link."""
+
+_RETYPED = frozenset({errno.ELOOP, errno.ENXIO})
+"""How opening a file fails where a symlink or a socket is now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,7 @@ class BackupOptions:
         time_ns: the time that the snapshot bears; now when None.
         parent: unchanged files are compared with it; everything is read when None.
         force: read everything although there is a parent.
-        skip_if_unchanged: make no snapshot when nothing differs from the parent.
+        skip_if_unchanged: make no snapshot when no source differs from the parent's.
         excluded: the patterns of what is left out, for the record.
         program: name and version of this program.
     """
@@ -165,10 +170,11 @@ class TreePass:
         self.tally = _Tally()
         self._owners = Owners()
         self._frames: list[_Frame] = []
-        self._parent = None if options.force else options.parent
-        self._trusted_before = _trusted_before(options.parent)
+        self._parent = options.parent
+        self._trusted_before = 0 if options.force else _trusted_before(options.parent)
         self._devices: dict[int, int] = {}
         self._links: OrderedDict[tuple[int, int], _Read] = OrderedDict()
+        self._told = 0
 
     def run(self, walk: Walk) -> BlobId:
         """Back up what the walk finds; returns the id of the root directory."""
@@ -195,18 +201,20 @@ class TreePass:
         nodes: list[Node] = []
         self._frames.append(_Frame(node, nodes, before))
         self.tally.directories += 1
-        size = self.tally.size
+        here = os.fsdecode(directory.path)
+        self._progress.advance(0, 0, here)
         for name, status in directory.files:
+            size, self._told = self.tally.size, 0
             found = self._entry(walk, directory.path, name, status, before.get(name))
             if found is not None:
                 nodes.append(found)
-        self._progress.advance(
-            len(directory.files), self.tally.size - size, os.fsdecode(directory.path)
-        )
+            self._progress.advance(1, max(self.tally.size - size - self._told, 0), here)
 
     def _leave(self) -> BlobId:
         frame = self._frames.pop()
-        tree = save_directory(frame.nodes, self._writer)
+        # A directory that changes while it is listed may give a name twice.
+        unique = {node.name: node for node in frame.nodes}
+        tree = save_directory(list(unique.values()), self._writer)
         if self._frames:
             self._frames[-1].nodes.append(frame.node._replace(payload=tree))
         return tree
@@ -255,14 +263,12 @@ class TreePass:
     def _is_stored(self, node: Node) -> bool:
         """Whether all blobs of a file are where this backup may build upon them."""
         content = node.payload
-        if content is None:
-            return True
         if isinstance(content, bytes):
             return self._writer.has((BlobId(content),))
+        if not isinstance(content, tuple):
+            return content is None
         try:
-            return self._writer.has(
-                blob for _, blob in references(_content(node), self._loader)
-            )
+            return self._writer.has(blob for _, blob in references(content, self._loader))
         except DamagedRepository as error:
             _log.warning("the parent snapshot is damaged: %s", error)
             return False
@@ -270,7 +276,11 @@ class TreePass:
     def _placed(self, node: Node, status: os.stat_result) -> Node:
         """The node with the ordinal of its file system in this snapshot."""
         ordinal = self._ordinal(status)
-        return node if node.filesystem == ordinal else node._replace(filesystem=ordinal)
+        if node.filesystem != ordinal:
+            node = node._replace(filesystem=ordinal)
+        if ordinal is not None:
+            self._remember(status, node)
+        return node
 
     def _ordinal(self, status: os.stat_result) -> int | None:
         if status.st_nlink == 1:
@@ -303,7 +313,7 @@ class TreePass:
         if status.st_nlink == 1:
             return None
         read = self._links.get((status.st_dev, status.st_ino))
-        if read is None or not _unchanged_since(read.status, status):
+        if read is None or read.node.extra or not _unchanged_since(read.status, status):
             return None
         return read.node._replace(name=name)
 
@@ -314,17 +324,13 @@ class TreePass:
             Unreadable: it cannot be opened or read.
         """
         descriptor = _open(walk, name)
+        if descriptor is None:
+            return None
         try:
             status = _status(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            for _ in range(READ_ATTEMPTS):
-                size, content = self._ingest.file(descriptor, status)
-                after = _status(descriptor)
-                stable = size == status.st_size and _unchanged_since(status, after)
-                status = after
-                if stable:
-                    break
+            status, size, content, is_stable = self._read_stable(descriptor, status)
             xattrs, errors = read_xattrs(descriptor)
         finally:
             os.close(descriptor)
@@ -332,11 +338,49 @@ class TreePass:
             self.tally.problem(walk.problem(name, "read attributes of", error))
         node = node_from_stat(
             name, status, self._owners, content, xattrs, self._ordinal(status)
-        )._replace(size=size, extra=None if stable else {"changed": True})
-        if not stable:
+        )._replace(size=size, extra=None if is_stable else {"changed": True})
+        if not is_stable:
             _log.warning("%r changed while it was read", walk.problem(name, "", OSError()).path)
-        elif status.st_nlink > 1:
-            self._remember(status, node)
+        return self._grouped(node, status)
+
+    def _read_stable(
+        self, descriptor: int, status: os.stat_result
+    ) -> tuple[os.stat_result, int, Content | None, bool]:
+        """Read a file until it does not change meanwhile, a few times at most.
+
+        Returns:
+            Its status afterwards, the bytes that were read, their content, and whether it held
+            still.
+        """
+        attempt = 1
+        while True:
+            size, content = self._ingest.file(
+                descriptor, status, self._tell if attempt == 1 else None
+            )
+            after = _status(descriptor)
+            is_stable = size == status.st_size and _unchanged_since(status, after)
+            if is_stable or attempt == READ_ATTEMPTS:
+                return after, size, content, is_stable
+            status = after
+            attempt += 1
+
+    def _tell(self, size: int) -> None:
+        """Tell of bytes of a file that is still being read."""
+        self._told += size
+        self._progress.advance(0, size)
+
+    def _grouped(self, node: Node, status: os.stat_result) -> Node:
+        """The node of one of several links, but a file of its own if the others differ from it.
+
+        They do if the file changed between them, or if its inode was given to a new file: links
+        share one content when they are restored, and this entry's must not be another's.
+        """
+        if node.filesystem is None:
+            return node
+        read = self._links.get((status.st_dev, status.st_ino))
+        if read is not None and read.node.payload != node.payload:
+            return node._replace(filesystem=None)
+        self._remember(status, node)
         return node
 
     def _remember(self, status: os.stat_result, node: Node) -> None:
@@ -351,16 +395,14 @@ class TreePass:
         except OSError as error:
             self.tally.problem(Problem.of(_join(path, name), "open", error))
             return None
-        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+        if stat.S_ISREG(status.st_mode):
             self.tally.problem(
                 Problem(_join(path, name), "open", 0, "it kept changing its type during the backup")
             )
             return None
         return self._special(walk, path, name, status)
 
-    def _special(
-        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result
-    ) -> Node | None:
+    def _special(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Node | None:
         """A link, fifo, socket or device: stored as what it is, never opened."""
         target: bytes | None = None
         try:
@@ -373,6 +415,11 @@ class TreePass:
         except KeyError:
             self.tally.problem(Problem(_join(path, name), "stat", 0, "an unknown type of file"))
             return None
+        if kind is NodeType.DIRECTORY:
+            self.tally.problem(
+                Problem(_join(path, name), "list", 0, "it became a directory during the backup")
+            )
+            return None
         xattrs, problems = walk.xattrs(name)
         for problem in problems:
             self.tally.problem(problem)
@@ -381,7 +428,7 @@ class TreePass:
 
 
 def _trusted_before(parent: Snapshot | None) -> int:
-    """Files whose times are later than this may have changed unnoticed after the parent read them."""
+    """Files with later times may have changed unnoticed after the parent read them."""
     if parent is None:
         return 0
     started = parent.how.get("started")
@@ -403,15 +450,13 @@ def _same(before: Node, node: Node) -> bool:
     )
 
 
-def _content(node: Node) -> Content | None:
-    content = node.payload
-    return None if isinstance(content, int) else content
-
-
-def _open(walk: Walk, name: bytes) -> int:
+def _open(walk: Walk, name: bytes) -> int | None:
+    """A descriptor of a file; None when it is no file any more."""
     try:
         return walk.open_file(name)
     except OSError as error:
+        if error.errno in _RETYPED:
+            return None
         raise Unreadable(error, "open") from error
 
 
@@ -426,7 +471,7 @@ def _join(path: bytes, name: bytes) -> bytes:
     return (b"" if path == b"/" else path) + b"/" + name
 
 
-def backup_tree(
+def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled nowhere else
     source: LocalSource,
     writer: Writer | Rehearsal,
     ingest: Ingest,
@@ -463,7 +508,15 @@ def backup_tree(
             return tree_pass.run(walk), tree_pass.tally
 
     paths = tuple(os.fsdecode(root) for root in source.roots)
-    return _commit(writer, once, options, clock, (start, "local", paths))
+    tree, tally = _confirmed(writer, once)
+    snapshot = _snapshot(writer.id, tree, options, clock, (start, "local", paths))
+    is_skipped = (
+        options.skip_if_unchanged
+        and isinstance(writer, Writer)
+        and options.parent is not None
+        and _is_same_source(options.parent, snapshot, loader)
+    )
+    return _commit(writer, snapshot, tally, is_skipped=is_skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,7 +568,10 @@ def backup_stream(
         tally = _Tally(new=1, size=size, directories=source.path.count(b"/"))
         return _tree_of_one_file(source.path, size, content, start, writer), tally
 
-    return _commit(writer, once, options, clock, (start, source.kind, (os.fsdecode(source.path),)))
+    tree, tally = _confirmed(writer, once)
+    origin = (start, source.kind, (os.fsdecode(source.path),))
+    snapshot = _snapshot(writer.id, tree, options, clock, origin)
+    return _commit(writer, snapshot, tally, is_skipped=False)
 
 
 def _tree_of_one_file(
@@ -537,25 +593,28 @@ def _tree_of_one_file(
     return save_directory([node], writer)
 
 
-def _commit(
-    writer: Writer | Rehearsal,
-    once: Callable[[], tuple[BlobId, _Tally]],
-    options: BackupOptions,
-    clock: Clock,
-    origin: tuple[int, str, tuple[str, ...]],
-) -> BackupOutcome:
-    """Run a pass until everything it builds upon is confirmed, then make the snapshot."""
+def _confirmed(
+    writer: Writer | Rehearsal, once: Callable[[], tuple[BlobId, _Tally]]
+) -> tuple[BlobId, _Tally]:
+    """Run a pass, again if packs that it built upon have gone meanwhile."""
     for _ in range(COMMIT_ATTEMPTS):
         tree, tally = once()
         writer.flush()
         if writer.confirm():
-            break
-    else:
-        raise DamagedRepository("data/", "packs keep vanishing during this backup")
+            return tree, tally
+    raise DamagedRepository("data/", "packs keep vanishing during this backup")
+
+
+def _snapshot(
+    id_: SnapshotId,
+    tree: BlobId,
+    options: BackupOptions,
+    clock: Clock,
+    origin: tuple[int, str, tuple[str, ...]],
+) -> Snapshot:
     start, kind, paths = origin
-    parent = options.parent
-    snapshot = Snapshot(
-        id=writer.id,
+    return Snapshot(
+        id=id_,
         tree=tree,
         time_ns=start if options.time_ns is None else options.time_ns,
         end_ns=clock.now_ns(),
@@ -567,22 +626,48 @@ def _commit(
         tags=options.tags,
         label=options.label,
         description=options.description,
-        parent=parent.id if parent else None,
+        parent=options.parent.id if options.parent else None,
         program=options.program,
         how={"kind": kind, "started": start, "forced": options.force},
         excluded=options.excluded,
+    )
+
+
+def _is_same_source(before: Snapshot, after: Snapshot, loader: BlobLoader) -> bool:
+    """Whether two snapshots have the same in all places that were to be backed up.
+
+    The directories on the way to these are not looked at: they change without it being a matter
+    of this backup, as ``/home`` does for a backup of ``/home/anna``.
+    """
+    if before.paths != after.paths:
+        return False
+    try:
+        return before.tree == after.tree or all(
+            lookup(before.tree, os.fsencode(path), loader)
+            == lookup(after.tree, os.fsencode(path), loader)
+            for path in after.paths
+        )
+    except (PathNotFound, DamagedRepository) as error:
+        _log.info("cannot tell whether anything has changed: %s", error)
+        return False
+
+
+def _commit(
+    writer: Writer | Rehearsal, snapshot: Snapshot, tally: _Tally, *, is_skipped: bool
+) -> BackupOutcome:
+    snapshot = replace(
+        snapshot,
         problems=tuple(
             SnapshotProblem(os.fsdecode(p.path), p.operation, p.message) for p in tally.problems
         ),
         problem_count=tally.problem_count,
         summary=tally.summary(writer),
     )
-    unchanged = options.skip_if_unchanged and parent is not None and parent.tree == tree
-    if not unchanged:
+    if not is_skipped:
         snapshot = replace(snapshot, id=SnapshotId(writer.commit(encode_snapshot(snapshot))))
     return BackupOutcome(
         snapshot=snapshot,
-        committed=not unchanged and isinstance(writer, Writer),
+        committed=not is_skipped and isinstance(writer, Writer),
         problems=tuple(tally.problems),
         problem_count=tally.problem_count,
     )

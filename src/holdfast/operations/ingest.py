@@ -25,6 +25,7 @@ LARGE = 512 << 10
 Group: TypeAlias = tuple[str, int]
 Fill: TypeAlias = Callable[[memoryview, int], int]
 """Reads into a buffer from an offset in the stream; returns the number of bytes, 0 at the end."""
+Tell: TypeAlias = Callable[[int], None]
 
 
 class BlobSaver(TreeSaver, Protocol):
@@ -52,7 +53,9 @@ class Ingest:
         self._small = params.min_size
         self._buffer = memoryview(bytearray(max(BUFFER_SIZE, 4 * params.max_size)))
 
-    def file(self, descriptor: int, status: os.stat_result) -> tuple[int, Content | None]:
+    def file(
+        self, descriptor: int, status: os.stat_result, tell: Tell | None = None
+    ) -> tuple[int, Content | None]:
         """Store a regular file; returns the bytes that were read, holes counted, and its content.
 
         Never more than its status says is read: whoever calls looks whether the file has changed.
@@ -60,6 +63,7 @@ class Ingest:
         Args:
             descriptor: open for reading.
             status: its status, from just before.
+            tell: told, every few MiB, of the bytes of a large file that were read.
 
         Raises:
             Unreadable: the file fails.
@@ -73,13 +77,11 @@ class Ingest:
         for offset, length, is_hole in _extents(descriptor, status):
             if is_hole:
                 builder.add_zeros(length)
-            elif self._extent(descriptor, offset, length, group, builder) < length:
+            elif self.stream(_filling(descriptor, offset, length, tell), group, builder) < length:
                 break  # the file has become shorter
         return builder.finish()
 
-    def _small_file(
-        self, descriptor: int, size: int, group: Group
-    ) -> tuple[int, Content | None]:
+    def _small_file(self, descriptor: int, size: int, group: Group) -> tuple[int, Content | None]:
         try:
             data = os.pread(descriptor, size, 0)
         except OSError as error:
@@ -87,23 +89,6 @@ class Ingest:
         if not data:
             return 0, None
         return len(data), self._saver.save_data(memoryview(data), group)
-
-    def _extent(
-        self,
-        descriptor: int,
-        offset: int,
-        length: int,
-        group: Group,
-        builder: ContentBuilder,
-    ) -> int:
-        def fill(buffer: memoryview, done: int) -> int:
-            room = min(len(buffer), length - done)
-            try:
-                return os.preadv(descriptor, [buffer[:room]], offset + done) if room else 0
-            except OSError as error:
-                raise Unreadable(error) from error
-
-        return self.stream(fill, group, builder)
 
     def stream(self, fill: Fill, group: Group, builder: ContentBuilder) -> int:
         """Cut and store a stream to its end; returns its length in bytes."""
@@ -126,6 +111,24 @@ class Ingest:
             buffer[: held - start] = buffer[start:held]
             held -= start
         return total
+
+
+def _filling(descriptor: int, offset: int, length: int, tell: Tell | None) -> Fill:
+    """A function that fills buffers from a part of a file."""
+
+    def fill(buffer: memoryview, done: int) -> int:
+        room = min(len(buffer), length - done)
+        if not room:
+            return 0
+        try:
+            count = os.preadv(descriptor, [buffer[:room]], offset + done)
+        except OSError as error:
+            raise Unreadable(error) from error
+        if tell is not None:
+            tell(count)
+        return count
+
+    return fill
 
 
 def _extents(descriptor: int, status: os.stat_result) -> Iterator[Extent]:

@@ -15,6 +15,12 @@ from holdfast.errors import UnsupportedRepository, UsageError
 DEFAULT_CHUNKER = "pyfastcdc"
 CHUNKERS = ("pyfastcdc", "fastcdc")
 
+MIN_SIZES = (64, 256, 1024)
+"""Least minimum, average and maximum of a chunk's length in bytes, of all implementations."""
+
+MAX_SIZES = (1 << 20, 4 << 20, 16 << 20)
+"""Greatest minimum, average and maximum, likewise."""
+
 _SEED_MASK = (1 << 63) - 1
 
 
@@ -38,15 +44,14 @@ class ChunkerParams:
         """Check the bounds that every implementation has (UsageError)."""
         if self.name not in CHUNKERS:
             raise UsageError(f"unknown chunker {self.name!r}: choose one of {', '.join(CHUNKERS)}")
-        if not (
-            64 <= self.min_size <= 1 << 20
-            and self.min_size <= self.avg_size <= self.max_size
-            and 256 <= self.avg_size <= 4 << 20
-            and 1024 <= self.max_size <= 16 << 20
-        ):
+        sizes = (self.min_size, self.avg_size, self.max_size)
+        fits = all(
+            low <= size <= high for low, size, high in zip(MIN_SIZES, sizes, MAX_SIZES, strict=True)
+        )
+        if not fits or list(sizes) != sorted(sizes):
             raise UsageError(
                 f"chunk sizes {self.min_size}/{self.avg_size}/{self.max_size} are out of bounds: "
-                "64 B ≤ min ≤ 1 MiB, min ≤ avg ≤ 4 MiB, avg ≤ max ≤ 16 MiB"
+                "64 B ≤ min ≤ 1 MiB, 256 B ≤ avg ≤ 4 MiB, 1 KiB ≤ max ≤ 16 MiB, min ≤ avg ≤ max"
             )
 
 
@@ -101,7 +106,7 @@ class _FastCDC:
         except ImportError:
             raise UnsupportedRepository(
                 "this repository is cut by the package fastcdc, which is not installed: "
-                "pip install 'holdfast[fastcdc]'"
+                "pip install 'fastcdc>=1.7,<2'"
             ) from None
         if fastcdc.fastcdc.__name__ == "fastcdc_py":
             warnings.warn(

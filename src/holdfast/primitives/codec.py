@@ -14,10 +14,19 @@ MAX_RECORD = 64 << 20
 MAX_DEPTH = 32
 """Deepest nesting that is decoded: arrays and maps within one another."""
 
+MAX_VALUES = 1 << 20
+"""Most values in arrays and maps of a record: tiny ones take 50 times their size in memory."""
+
+MAX_ROW = 1 << 14
+"""Longest array or map in rows: msgpack makes room for what its header states, at every level."""
+
 
 def pack(value: object) -> bytes:
-    """Encode a value; integers outside 64 bits raise OverflowError."""
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    """Encode a value; integers outside 64 bits raise OverflowError.
+
+    Text with characters that are none, as the system gives for odd bytes, gets them escaped.
+    """
+    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="backslashreplace")
     return packed
 
 
@@ -28,7 +37,17 @@ def unpack(data: bytes | bytearray | memoryview) -> object:
         ValueError: not exactly one well-formed record, too large, too deep, or a map has a key
             twice or a key that is not a string.
     """
-    value = unpack_rows(data)
+    _check_size(data)
+    budget = _Budget()
+    # The room of a list is only taken as it is filled, that of a tuple at once.
+    value = _decode(
+        data,
+        use_list=True,
+        list_hook=budget.array,
+        object_pairs_hook=budget.map,
+        max_array_len=MAX_VALUES,
+        max_map_len=MAX_VALUES,
+    )
     check_depth(value)
     return value
 
@@ -39,28 +58,66 @@ def unpack_rows(data: bytes | bytearray | memoryview) -> object:
     Looking for the depth costs as much as decoding, which is felt on directories.
 
     Raises:
-        ValueError: as `unpack`, but depth is bounded by msgpack's own limit only.
+        ValueError: as `unpack`, or an array is longer than `MAX_ROW`; depth is bounded by
+            msgpack's own limit only.
     """
+    _check_size(data)
+    return _decode(
+        data,
+        use_list=False,
+        object_pairs_hook=_Budget().map,
+        max_array_len=MAX_ROW,
+        max_map_len=MAX_ROW,
+    )
+
+
+def _check_size(data: bytes | bytearray | memoryview) -> None:
     if len(data) > MAX_RECORD:
         raise ValueError(f"record of {len(data)} bytes, more than {MAX_RECORD}")
+
+
+def _decode(data: bytes | bytearray | memoryview, **options: object) -> object:
     try:
         value: object = msgpack.unpackb(
-            data, raw=False, use_list=False, object_pairs_hook=_unique
+            data, raw=False, ext_hook=_refuse, timestamp=_NANOSECONDS, **options
         )
-    except msgpack.exceptions.UnpackException as error:
-        raise ValueError(f"not a record: {error or type(error).__name__}") from None
-    except (ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
-        raise ValueError(f"not a record: {error or type(error).__name__}") from None
+    except (*_MALFORMED, msgpack.exceptions.UnpackException) as error:
+        raise ValueError(f"not a record: {str(error) or type(error).__name__}") from None
     return value
 
 
-def _unique(pairs: list[tuple[object, object]]) -> dict[str, object]:
-    record: dict[str, object] = {}
-    for key, value in pairs:
-        if not isinstance(key, str) or key in record:
-            raise ValueError(f"bad or repeated key {key!r:.40}")
-        record[key] = value
-    return record
+_MALFORMED = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)
+_NANOSECONDS = 2
+"""msgpack's own timestamps become integers, as ours are."""
+
+
+def _refuse(code: int, _: bytes) -> object:
+    raise ValueError(f"a value of the extension type {code}")
+
+
+class _Budget:
+    """Makes the arrays and maps of one record, and ends it when they hold too much."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def array(self, values: list[object]) -> tuple[object, ...]:
+        self._spend(len(values))
+        return tuple(values)
+
+    def map(self, pairs: list[tuple[object, object]]) -> dict[str, object]:
+        self._spend(len(pairs))
+        record: dict[str, object] = {}
+        for key, value in pairs:
+            if not isinstance(key, str) or key in record:
+                raise ValueError(f"bad or repeated key {key!r:.40}")
+            record[key] = value
+        return record
+
+    def _spend(self, count: int) -> None:
+        self._left -= count + 1
+        if self._left < 0:
+            raise ValueError(f"more than {MAX_VALUES} values")
 
 
 def check_depth(value: object) -> None:

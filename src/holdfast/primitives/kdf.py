@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from holdfast.errors import UsageError
+
 SALT_SIZE = 32
 
 MIN_MEMORY, MAX_MEMORY = 19 << 10, 4 << 20
@@ -29,7 +31,7 @@ class KdfParams:
     lanes: int
 
     def __post_init__(self) -> None:
-        """Refuse prices so low that they protect nothing, or so high that they stop us (ValueError)."""
+        """Refuse prices that protect nothing, and those that would stop us (ValueError)."""
         if not (
             MIN_MEMORY <= self.memory <= MAX_MEMORY
             and 1 <= self.passes <= MAX_PASSES
@@ -53,9 +55,16 @@ def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) 
 
     A `str` is normalised to NFC and encoded as UTF-8, so that one password typed on two systems
     is the same; `bytes` are taken as they are.
+
+    Raises:
+        UsageError: the password is no text, and not what the system gives for odd bytes either.
+        ValueError: this machine has not the memory that it takes.
     """
     if isinstance(password, str):
-        password = unicodedata.normalize("NFC", password).encode("utf-8", "surrogateescape")
+        try:
+            password = unicodedata.normalize("NFC", password).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise UsageError("the password has characters that are no text") from None
     kdf = Argon2id(
         salt=salt,
         length=length,
@@ -63,4 +72,9 @@ def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) 
         lanes=params.lanes,
         memory_cost=params.memory,
     )
-    return kdf.derive(password)
+    try:
+        return kdf.derive(password)
+    except MemoryError:
+        raise ValueError(
+            f"it takes {params.memory >> 10} MiB of memory, and this machine has not as much free"
+        ) from None

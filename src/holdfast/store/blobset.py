@@ -6,7 +6,7 @@ from holdfast.store.table import Table
 
 
 class BlobSet:
-    """Which of the blobs that a table knows were met; blobs it does not know are kept as they are."""
+    """Which of a table's blobs were met; blobs that it does not know are kept as they are."""
 
     def __init__(self, table: Table) -> None:
         table.flatten()

@@ -33,7 +33,7 @@ class IndexCache:
 
     def __init__(self, folder: Path, keys: Keys) -> None:
         self._path = folder / keys.repository.hex() / "index"
-        self._key = keys.from_master(keys.epoch, "cache")
+        self._key = keys.from_master("cache")
 
     def load(self) -> tuple[frozenset[str], Table] | None:
         """The names of the index objects in the cache and their rows; None when there is none."""

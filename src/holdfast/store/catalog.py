@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 
-from holdfast.backend import Backend
+from holdfast.backend import Backend, ObjectInfo
 from holdfast.errors import DamagedRepository, ObjectNotFound
 from holdfast.store.cache import IndexCache
-from holdfast.store.index import decode_index
+from holdfast.store.index import IndexObject, decode_index
 from holdfast.store.keys import Keys
+from holdfast.store.objects import objects, read_object
 from holdfast.store.table import Table
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,8 @@ class Catalog:
         self._keys = keys
         self._cache = cache
         self._lock = threading.Lock()
-        self._names: frozenset[str] = frozenset()
-        self._loaded = False
+        self._names: set[str] = set()
+        self._loaded = self._cache_tried = False
         self.table = Table()
         self.problems: dict[str, DamagedRepository] = {}
 
@@ -50,42 +52,44 @@ class Catalog:
             self._update()
         return self.table
 
-    def _load_cached(self) -> None:
+    def _load_cached(self, listed: Iterable[str]) -> None:
         found = self._cache.load() if self._cache else None
         if found is None:
             return
         names, table = found
-        listed = {info.name for info in self._backend.list("index/")}
         # Rows of objects that are gone would be harmless, but nobody would ever clear them away.
-        if names <= listed:
-            self._names, self.table = names, table
+        if names.issubset(listed):
+            self._names, self.table = set(names), table
 
     def _update(self) -> None:
-        if not self._loaded:
-            self._load_cached()
-        changed = False
+        before = len(self._names)
         for _ in range(_ROUNDS):
-            listed = {info.name for info in self._backend.list("index/")}
-            vanished = False
-            for name in sorted(listed - self._names - self.problems.keys()):
-                try:
-                    self._add(name)
-                    changed = True
-                except ObjectNotFound:
-                    vanished = True  # merged into another object, which a new list shows
-            if not vanished:
+            listed = {info.name: info for info in objects(self._backend, "index/")}
+            if not self._cache_tried:
+                self._cache_tried = True
+                self._load_cached(listed)
+                before = len(self._names)
+            news = sorted(listed.keys() - self._names - self.problems.keys())
+            vanished = [name for name in news if not self._add(listed[name])]
+            if not vanished:  # else merged into another object, which a new list shows
                 break
         self._loaded = True
-        if changed and self._cache:
-            self._cache.save(self._names, self.table)
+        if len(self._names) > before and self._cache:
+            self._cache.save(frozenset(self._names), self.table)
 
-    def _add(self, name: str) -> None:
-        data = self._backend.get(name)
+    def _add(self, info: ObjectInfo) -> bool:
+        """Take in an index object; returns False when it has gone."""
         try:
-            index = decode_index(name, data, self._keys)
+            index = read_object(self._backend, info.name, self._decode, size=info.size)
+        except ObjectNotFound:
+            return False
         except DamagedRepository as error:
             _log.warning("%s", error)
-            self.problems[name] = error
-            return
+            self.problems[info.name] = error
+            return True
         self.table.add_object(index)
-        self._names |= {name}
+        self._names.add(info.name)
+        return True
+
+    def _decode(self, name: str, data: bytes) -> IndexObject:
+        return decode_index(name, data, self._keys)

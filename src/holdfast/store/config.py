@@ -159,9 +159,7 @@ def decode_settings(name: str, config: PlainConfig, keys: Keys) -> Settings:
             "compression": int(level),
             "pack_size": int(pack_size),
             "plain": bytes(plain),
-        } if (
-            MIN_LEVEL <= level <= MAX_LEVEL and MIN_PACK_SIZE <= pack_size <= MAX_PACK_SIZE
-        ):
+        } if MIN_LEVEL <= level <= MAX_LEVEL and MIN_PACK_SIZE <= pack_size <= MAX_PACK_SIZE:
             pass
         case _:
             raise DamagedRepository(name, "settings are missing or out of bounds")

@@ -9,13 +9,11 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-from holdfast.errors import DamagedRepository, UnsupportedRepository
+from holdfast.errors import DamagedRepository
 from holdfast.primitives.crypto import TAG_SIZE, Domain, Forged, Opener, Sealer, random_bytes
 from holdfast.primitives.hashing import keyed
 from holdfast.store.keys import Keys
-
-OBJECT_LIMIT = 64 << 20
-"""Largest small object in bytes that is read."""
+from holdfast.store.objects import OBJECT_LIMIT
 
 _MAGIC = b"HFOBJECT"
 _SYMMETRIC = 0
@@ -34,8 +32,8 @@ class ObjectType(IntEnum):
     CONFIG = 6
 
 
-def _key(keys: Keys, type_: ObjectType, epoch: int, salt: bytes) -> bytes:
-    return keyed(keys.from_master(epoch, f"object {type_.name.lower()}"), salt)
+def _key(keys: Keys, type_: ObjectType, salt: bytes) -> bytes:
+    return keyed(keys.from_master(f"object {type_.name.lower()}"), salt)
 
 
 def bound_to(name: str, keys: Keys) -> bytes:
@@ -51,15 +49,16 @@ def new_sealer(type_: ObjectType, keys: Keys, content: bytes) -> tuple[bytes, Se
     """
     salt = keyed(random_bytes(32), content)
     header = _HEADER.pack(_MAGIC, type_, _SYMMETRIC, HEADER_SIZE, keys.epoch, salt)
-    return header, Sealer(_key(keys, type_, keys.epoch, salt))
+    return header, Sealer(_key(keys, type_, salt))
 
 
 def opener(type_: ObjectType, keys: Keys, name: str, data: bytes) -> tuple[bytes, Opener]:
     """The header of an object, checked, and the opener for its messages.
 
+    A mode or an epoch that is not ours is damage too: the config would have told of it.
+
     Raises:
-        DamagedRepository: not an object of this type.
-        UnsupportedRepository: sealed in a way that this version does not know.
+        DamagedRepository: not an object of this type, or its header is damaged.
     """
     if len(data) < HEADER_SIZE + TAG_SIZE:
         raise DamagedRepository(name, f"an object of only {len(data)} bytes")
@@ -68,9 +67,9 @@ def opener(type_: ObjectType, keys: Keys, name: str, data: bytes) -> tuple[bytes
     magic, found, mode, size, epoch, salt = _HEADER.unpack_from(data)
     if magic != _MAGIC or found != type_:
         raise DamagedRepository(name, f"not an object of type {type_.name.lower()}")
-    if mode != _SYMMETRIC or size != HEADER_SIZE:
-        raise UnsupportedRepository(f"{name}: sealed in mode {mode}; use a newer holdfast")
-    return data[:HEADER_SIZE], Opener(_key(keys, type_, epoch, salt))
+    if (mode, size, epoch) != (_SYMMETRIC, HEADER_SIZE, keys.epoch):
+        raise DamagedRepository(name, "its header is damaged")
+    return data[:HEADER_SIZE], Opener(_key(keys, type_, salt))
 
 
 def object_type(name: str, data: bytes) -> int:
@@ -92,7 +91,6 @@ def open_object(type_: ObjectType, keys: Keys, name: str, data: bytes) -> bytes:
 
     Raises:
         DamagedRepository: damaged, forged, of another type, name or repository.
-        UnsupportedRepository: sealed in a way that this version does not know.
     """
     header, open_with = opener(type_, keys, name, data)
     try:

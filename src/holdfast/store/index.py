@@ -15,6 +15,7 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from holdfast.errors import DamagedRepository
@@ -25,8 +26,9 @@ from holdfast.primitives.ids import ID_SIZE, PackName
 from holdfast.store.envelope import HEADER_SIZE as OBJECT_HEADER_SIZE
 from holdfast.store.envelope import ObjectType, bound_to, new_sealer, opener
 from holdfast.store.keys import Keys
+from holdfast.store.objects import is_pack
 from holdfast.store.pack import HEADER_SIZE as PACK_HEADER_SIZE
-from holdfast.store.pack import PACK_LIMIT, PackInfo, parse_header
+from holdfast.store.pack import PACK_LIMIT, PackInfo, Segment, is_possible, parse_header
 
 PAGE_ROWS = 1 << 16
 """Most rows in a page."""
@@ -133,7 +135,8 @@ def decode_index(name: str, data: bytes, keys: Keys) -> IndexObject:
         raise DamagedRepository(name, str(error)) from None
     ids = b"".join(page[: count * ID_SIZE] for page, count in zip(pages, counts, strict=True))
     places = b"".join(page[count * ID_SIZE :] for page, count in zip(pages, counts, strict=True))
-    _check_numbers(name, packs, segments, places)
+    _check_segments(name, packs, segments)
+    _check_blobs(name, ids, places, len(segments) // SEGMENT_ROW.size)
     return IndexObject(packs, segments, ids, places)
 
 
@@ -150,9 +153,12 @@ def _parse_head(head: object) -> tuple[list[PackRow], bytes, list[int]]:
 def _parse_pack(row: object) -> PackRow:
     match row:
         case (str(name), bytes(header), int(size)) if (
-            len(header) == PACK_HEADER_SIZE and 0 < size <= PACK_LIMIT
+            is_pack(name) and len(header) == PACK_HEADER_SIZE and 0 < size <= PACK_LIMIT
         ):
-            parse_header(header, PackName(name))
+            try:
+                parse_header(header, PackName(name))
+            except DamagedRepository as error:
+                raise ValueError(f"pack {name}: {error.problem}") from None
             return PackRow(PackName(name), header, size)
         case _:
             raise ValueError("a pack's row makes no sense")
@@ -179,8 +185,18 @@ def _open_pages(
         place += size
 
 
-def _check_numbers(name: str, packs: Sequence[PackRow], segments: bytes, places: bytes) -> None:
-    if segments and max(uint32s(segments)[::5]) >= len(packs):
-        raise DamagedRepository(name, "a segment of no pack")
-    if places and max(uint32s(places)[::3]) >= len(segments) // SEGMENT_ROW.size:
+def _check_segments(name: str, packs: Sequence[PackRow], segments: bytes) -> None:
+    for pack, offset, stored, raw, mixed in SEGMENT_ROW.iter_unpack(segments):
+        if pack >= len(packs):
+            raise DamagedRepository(name, "a segment of no pack")
+        if not is_possible(Segment(offset, stored, raw, mixed & 255), packs[pack].size):
+            raise DamagedRepository(name, f"an impossible segment of pack {packs[pack].name}")
+
+
+def _check_blobs(name: str, ids: bytes, places: bytes, segments: int) -> None:
+    if places and max(uint32s(places)[::3]) >= segments:
         raise DamagedRepository(name, "a blob of no segment")
+    rows = (ids[at : at + ID_SIZE] for at in range(0, len(ids), ID_SIZE))
+    # What is not sorted here would hide what other objects tell.
+    if any(after < before for before, after in pairwise(rows)):
+        raise DamagedRepository(name, "its blobs are in no order")

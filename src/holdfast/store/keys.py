@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from holdfast.errors import DamagedRepository, UnsupportedRepository
+from holdfast.errors import DamagedRepository, UnsupportedRepository, UsageError
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import KEY_SIZE, Domain, Forged, Opener, Sealer, random_bytes
 from holdfast.primitives.hashing import derive_key, digest
@@ -21,6 +21,9 @@ from holdfast.primitives.kdf import SALT_SIZE, KdfParams, stretch
 Password: TypeAlias = str | bytes
 
 REPOSITORY_ID_SIZE = 16
+EPOCH = 0
+"""The only epoch that this version knows."""
+
 SLOT_LIMIT = 64 << 10
 """Largest slot in bytes that is read."""
 
@@ -51,23 +54,14 @@ class Keys:
     @classmethod
     def generate(cls) -> Keys:
         """Fresh secrets for a new repository."""
-        return cls(random_bytes(REPOSITORY_ID_SIZE), 0, random_bytes(32), random_bytes(32))
+        return cls(random_bytes(REPOSITORY_ID_SIZE), EPOCH, random_bytes(32), random_bytes(32))
 
     def from_dedup(self, purpose: str) -> bytes:
         """The key for a purpose that must outlive every rotation: ids, cut points, pages."""
         return derive_key(_CONTEXT + purpose, self.dedup)
 
-    def from_master(self, epoch: int, purpose: str) -> bytes:
-        """The key for a purpose, from the master of an epoch.
-
-        Raises:
-            UnsupportedRepository: this repository's key slot does not hold that epoch.
-        """
-        if epoch != self.epoch:
-            raise UnsupportedRepository(
-                f"an object is sealed under key epoch {epoch} and this version of holdfast opens "
-                f"epoch {self.epoch} only: use a newer version"
-            )
+    def from_master(self, purpose: str) -> bytes:
+        """The key for a purpose, from the master of the epoch."""
         return derive_key(_CONTEXT + purpose, self.master)
 
 
@@ -80,9 +74,15 @@ def seal_slot(name: str, keys: Keys, password: Password, params: KdfParams, crea
         password: see `holdfast.primitives.kdf.stretch`.
         params: the price of a guess.
         created: wall time, nanoseconds since the epoch.
+
+    Raises:
+        UsageError: the password is no text, or this machine has not the memory for that price.
     """
     salt = random_bytes(SALT_SIZE)
-    stretched = stretch(password, salt, params, 64)
+    try:
+        stretched = stretch(password, salt, params, 64)
+    except ValueError as error:
+        raise UsageError(f"key derivation: {error}") from None
     head = _SLOT.pack(
         _SLOT_MAGIC,
         _SLOT_VERSION,
@@ -152,12 +152,15 @@ def open_slot(name: str, data: bytes, repository: bytes, password: Password) -> 
 
     Raises:
         DamagedRepository: the slot is damaged.
-        UnsupportedRepository: the slot is of a newer version.
+        UnsupportedRepository: the slot is of a newer version, or asks for too much memory.
     """
     slot = _parse_slot(name, data)
     if slot.repository != repository:
         return None
-    stretched = stretch(password, slot.salt, slot.params, 64)
+    try:
+        stretched = stretch(password, slot.salt, slot.params, 64)
+    except ValueError as error:
+        raise UnsupportedRepository(f"{name}: {error}") from None
     if not hmac.compare_digest(stretched[32:], slot.commitment):
         return None
     try:
@@ -171,6 +174,8 @@ def open_slot(name: str, data: bytes, repository: bytes, password: Password) -> 
         case {"dedup": bytes(dedup), "epoch": int(epoch), "master": bytes(master)} if (
             len(dedup) == len(master) == KEY_SIZE
         ):
+            if epoch != EPOCH:
+                raise UnsupportedRepository(f"{name}: keys of epoch {epoch}, of a newer version")
             return Keys(repository, epoch, dedup, master)
         case _:
             raise DamagedRepository(name, "the key slot does not hold the keys")

@@ -11,7 +11,8 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Self
 
 from holdfast.backend import Backend
 from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound, ObjectTruncated
@@ -19,8 +20,9 @@ from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId
 from holdfast.store.catalog import Catalog
 from holdfast.store.keys import Keys
-from holdfast.store.pack import Kind, PackOpener, blob_key, object_name
+from holdfast.store.pack import Kind, blob_key, object_name
 from holdfast.store.table import Location
+from holdfast.store.unpack import PackOpener
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ AHEAD = 8
 """Segments that are read ahead of their use."""
 
 _OPENERS = 512
+_BAD = 1 << 16
+"""Segments that are known to be bad and are not read again."""
 
 
 class Loader:
@@ -47,10 +51,12 @@ class Loader:
         self._held = 0
         self._running: dict[tuple[int, int], Future[bytes]] = {}
         self._openers: OrderedDict[int, PackOpener] = OrderedDict()
+        self._given_up: set[int] = set()
+        self._bad: dict[tuple[int, int], DamagedRepository] = {}
         self._ahead = 0
         self._pool: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> Loader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,20 +82,45 @@ class Loader:
             DamagedRepository: no good copy can be read.
             BackendError: the storage fails.
         """
-        tried: list[tuple[str, str]] = []
-        for table in (self._catalog.load, self._catalog.refresh):
-            for location in table().locate(blob):
-                pack = object_name(self._catalog.table.pack(location.pack).name)
-                try:
-                    return self._verified(blob, location)
-                except DamagedRepository as error:
-                    tried.append((error.object, error.problem))
-                except ObjectNotFound:
-                    tried.append((pack, "it is missing"))
-        if not tried:
+        failed: dict[Location, DamagedRepository | BackendError] = {}
+        data = self._any_of(self._catalog.load().locate(blob), blob, failed)
+        if data is None and self._may_have_moved(failed):
+            data = self._any_of(self._catalog.refresh().locate(blob), blob, failed)
+        if data is not None:
+            return data
+        if not failed:
             raise DamagedRepository(f"blob {blob.hex()}", "the index does not know it")
-        name, problem = tried[0]
-        raise DamagedRepository(name, f"{problem} (needed for blob {blob.hex()})")
+        for error in failed.values():
+            if isinstance(error, BackendError):
+                raise error  # what the storage would give another time is not known to be lost
+        raise DamagedRepository(error.object, f"{error.problem} (needed for blob {blob.hex()})")
+
+    def _any_of(
+        self,
+        locations: Iterable[Location],
+        blob: BlobId,
+        failed: dict[Location, DamagedRepository | BackendError],
+    ) -> bytes | None:
+        """The blob from the first good one of these places; the others are added to `failed`."""
+        for location in locations:
+            if location in failed:
+                continue
+            try:
+                return self._verified(blob, location)
+            except (DamagedRepository, BackendError) as error:
+                failed[location] = error
+        return None
+
+    def _may_have_moved(self, failed: Iterable[Location]) -> bool:
+        """Whether the index is worth reading again: a reclaim may have moved a blob.
+
+        Once for every pack that fails, or a lost pack of thousands of blobs costs as many lists.
+        """
+        packs = {location.pack for location in failed}
+        with self._lock:
+            news = packs - self._given_up
+            self._given_up |= packs
+        return bool(news) or not packs
 
     def prefetch(self, blobs: Iterable[BlobId]) -> None:
         """Begin to read the segments of these blobs, as far as there is room."""
@@ -101,14 +132,15 @@ class Loader:
             location = locations[0]
             key = (location.pack, location.ordinal)
             with self._lock:
-                if key in self._segments or key in self._running:
+                if key in self._segments or key in self._running or key in self._bad:
                     continue
                 if self._ahead >= AHEAD:
                     return
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-loader")
                 self._ahead += 1
-                self._running[key] = future = Future()
+                future: Future[bytes] = Future()
+                self._running[key] = future
                 self._pool.submit(self._read_ahead, location, future)
 
     def _read_ahead(self, location: Location, future: Future[bytes]) -> None:
@@ -137,13 +169,17 @@ class Loader:
             if data is not None:
                 self._segments.move_to_end(key)
                 return data
-            future = self._running.get(key)
-            mine = future is None
-            if future is None:
-                future = self._running[key] = Future()
-        if mine:
-            return self._fill(location, future)
-        return future.result()
+            if (bad := self._bad.get(key)) is not None:
+                raise DamagedRepository(bad.object, bad.problem)
+            own: Future[bytes] = Future()
+            running = self._running.setdefault(key, own)
+        if running is own:
+            return self._fill(location, own)
+        try:
+            return running.result()
+        except (DamagedRepository, BackendError, CancelledError) as error:
+            _log.debug("another reader of the segment failed, so it is read here: %s", error)
+            return self._read(location)
 
     def _fill(self, location: Location, future: Future[bytes]) -> bytes:
         key = (location.pack, location.ordinal)
@@ -152,6 +188,8 @@ class Loader:
         except BaseException as error:
             with self._lock:
                 self._running.pop(key, None)
+                if isinstance(error, DamagedRepository) and len(self._bad) < _BAD:
+                    self._bad[key] = error
             future.set_exception(error)
             raise
         with self._lock:
@@ -168,15 +206,17 @@ class Loader:
         segment = location.segment
         name = object_name(opener.name)
         try:
-            sealed = self._backend.get(name, segment.offset, segment.stored)
-            return opener.segment(location.ordinal, segment, sealed)
-        except (DamagedRepository, ObjectTruncated):
-            # A cache or a wire may have spoilt it once; the second time shows what is stored.
-            pass
-        try:
+            try:
+                sealed = self._backend.get(name, segment.offset, segment.stored)
+                return opener.segment(location.ordinal, segment, sealed)
+            except (DamagedRepository, ObjectTruncated) as error:
+                # A cache or a wire may have spoilt it once; now we see what is stored.
+                _log.debug("%s is read again: %s", name, error)
             sealed = self._backend.get(name, segment.offset, segment.stored)
         except ObjectTruncated as error:
             raise DamagedRepository(name, error.problem) from None
+        except ObjectNotFound:
+            raise DamagedRepository(name, "it is missing") from None
         return opener.segment(location.ordinal, segment, sealed)
 
     def _opener(self, pack: int) -> PackOpener:

@@ -8,25 +8,24 @@ A segment is about one MiB of blobs, compressed as one frame and sealed as one m
 trailer says where every blob is, the footer where the trailer is; both are sealed. The filler
 brings the length to one of few sizes, so that it tells nothing about what is inside.
 
-Everything here is a function of its arguments; storage is the packer's and the loader's.
+Making packs is here, reading them in `unpack`; both are functions of their arguments, and storage
+is the packer's and the loader's.
 """
 
 from __future__ import annotations
 
-import hmac
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from holdfast.errors import DamagedRepository, UnsupportedRepository
+from holdfast.errors import DamagedRepository
 from holdfast.primitives import codec
-from holdfast.primitives.compression import decompress
-from holdfast.primitives.crypto import TAG_SIZE, Buffer, Domain, Forged, Opener, Sealer
-from holdfast.primitives.hashing import DIGEST_SIZE, digest, keyed, keyed_stream
+from holdfast.primitives.crypto import TAG_SIZE, Buffer, Domain, Sealer
+from holdfast.primitives.hashing import digest, keyed, keyed_stream
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName, SessionId
-from holdfast.store.keys import Keys
+from holdfast.store.keys import EPOCH, Keys
 
 PACK_LIMIT = 128 << 20
 """Largest pack in bytes that is read."""
@@ -39,11 +38,13 @@ _VERSION = 1
 _SYMMETRIC = 0
 _HEADER = struct.Struct("<8sHHBBHI16s32s32s")
 HEADER_SIZE = _HEADER.size
-_FOOTER = struct.Struct("<QIIQ")
-FOOTER_SIZE = _FOOTER.size + TAG_SIZE
+FOOTER = struct.Struct("<QIIQ")
+FOOTER_SIZE = FOOTER.size + TAG_SIZE
 _CONTEXT = struct.Struct("<IBBI")
-_SEGMENT_ROW = struct.Struct("<IIII")
-_BLOB_ROW = struct.Struct("<III")
+TRAILER_SEGMENT = struct.Struct("<IIII")
+TRAILER_BLOB = struct.Struct("<III")
+TRAILER_BLOB_SIZE = ID_SIZE + TRAILER_BLOB.size
+"""Bytes that a blob takes in the trailer."""
 
 
 class Kind(IntEnum):
@@ -112,7 +113,6 @@ class PackHeader(NamedTuple):
     """A pack's header, checked."""
 
     kind: Kind
-    epoch: int
     session: SessionId
     salt: bytes
     commitment: bytes
@@ -138,15 +138,23 @@ def padded(length: int) -> int:
     return (length + mask) & ~mask
 
 
-def _derive(keys: Keys, kind: int, epoch: int, session: bytes, salt: bytes) -> tuple[bytes, bytes]:
+def derive_pack_key(keys: Keys, kind: int, session: bytes, salt: bytes) -> tuple[bytes, bytes]:
+    """The key of a pack and its commitment."""
     context = b"".join(
-        (keys.repository, epoch.to_bytes(4, "little"), bytes((kind, _SYMMETRIC)), session, salt)
+        (
+            keys.repository,
+            keys.epoch.to_bytes(4, "little"),
+            bytes((kind, _SYMMETRIC)),
+            session,
+            salt,
+        )
     )
-    stream = keyed_stream(keys.from_master(epoch, "pack"), context, 64)
+    stream = keyed_stream(keys.from_master("pack"), context, 64)
     return stream[:32], stream[32:]
 
 
-def _segment_context(header: bytes, ordinal: int, kind: int, codec_: int, raw: int) -> bytes:
+def segment_context(header: bytes, ordinal: int, kind: int, codec_: int, raw: int) -> bytes:
+    """The bytes that bind a segment to its place and to what it is."""
     return header + _CONTEXT.pack(ordinal, kind, codec_, raw)
 
 
@@ -180,7 +188,7 @@ def build_pack(
     trailer = _encode_trailer(segments, blobs)
     digests = b"".join(digest(payload.data) for payload in payloads)
     salt = keyed(entropy, session + digests + digest(trailer))
-    key, commitment = _derive(keys, kind, keys.epoch, session, salt)
+    key, commitment = derive_pack_key(keys, kind, session, salt)
     header = _HEADER.pack(
         _MAGIC, _VERSION, HEADER_SIZE, kind, _SYMMETRIC, 0, keys.epoch, session, salt, commitment
     )
@@ -195,13 +203,13 @@ def build_pack(
     for segment, payload in zip(segments, payloads, strict=True):
         out = view[segment.offset : segment.offset + segment.stored]
         ordinal = sealer.next_ordinal(Domain.SEGMENT)
-        context = _segment_context(header, ordinal, kind, payload.codec, payload.raw)
+        context = segment_context(header, ordinal, kind, payload.codec, payload.raw)
         sealer.seal_into(out, Domain.SEGMENT, payload.data, context)
     view[end : end + filler] = keyed_stream(key, b"filler", filler)
     place = end + filler
     context = header + len(segments).to_bytes(4, "little")
     sealer.seal_into(view[place : size - FOOTER_SIZE], Domain.TRAILER, trailer, context)
-    footer = _FOOTER.pack(place, len(trailer) + TAG_SIZE, len(segments), filler)
+    footer = FOOTER.pack(place, len(trailer) + TAG_SIZE, len(segments), filler)
     sealer.seal_into(view[size - FOOTER_SIZE :], Domain.FOOTER, footer, header)
     view.release()
     return PackInfo(pack_name(pack, session), header, size, segments, blobs), pack
@@ -226,9 +234,9 @@ def _encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed]) -> byt
     return codec.pack(
         {
             "blobs": b"".join(blob.id for blob in blobs),
-            "places": b"".join(_BLOB_ROW.pack(*blob[1:]) for blob in blobs),
+            "places": b"".join(TRAILER_BLOB.pack(*blob[1:]) for blob in blobs),
             "regions": [],
-            "segments": b"".join(_SEGMENT_ROW.pack(*segment) for segment in segments),
+            "segments": b"".join(TRAILER_SEGMENT.pack(*segment) for segment in segments),
         }
     )
 
@@ -236,220 +244,37 @@ def _encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed]) -> byt
 def parse_header(header: bytes, name: PackName) -> PackHeader:
     """A pack's header.
 
+    A version, mode or epoch that is not ours is damage too: the config would have told of it.
+
     Raises:
         DamagedRepository: not a header, or another session's than the name says.
-        UnsupportedRepository: of a newer version.
     """
     where = object_name(name)
     if len(header) < HEADER_SIZE:
         raise DamagedRepository(where, "too short")
-    magic, version, size, kind, mode, _, epoch, session, salt, commitment = _HEADER.unpack_from(
+    magic, version, size, kind, mode, zero, epoch, session, salt, commitment = _HEADER.unpack_from(
         header
     )
     if magic != _MAGIC:
         raise DamagedRepository(where, "not a pack")
-    if version != _VERSION or mode != _SYMMETRIC or size != HEADER_SIZE:
-        raise UnsupportedRepository(f"{where}: a pack of version {version}, mode {mode}")
-    if kind not in (Kind.DATA, Kind.TREE):
-        raise DamagedRepository(where, f"unknown kind {kind}")
+    ours = (_VERSION, HEADER_SIZE, _SYMMETRIC, 0, EPOCH)
+    if (version, size, mode, zero, epoch) != ours or kind not in (Kind.DATA, Kind.TREE):
+        raise DamagedRepository(where, "its header is damaged")
     if not name.endswith("-" + session.hex()[:8]):
         raise DamagedRepository(where, "its header is another session's")
-    return PackHeader(Kind(kind), epoch, SessionId(session), salt, commitment)
+    return PackHeader(Kind(kind), SessionId(session), salt, commitment)
 
 
-class PackOpener:
-    """Opens the segments of one pack. Safe to use from several threads."""
-
-    def __init__(self, name: PackName, header: bytes, keys: Keys) -> None:
-        """Derive the pack's key and compare its commitment.
-
-        Raises:
-            DamagedRepository: the header is damaged, or not of this repository.
-        """
-        parsed = parse_header(header, name)
-        key, commitment = _derive(keys, parsed.kind, parsed.epoch, parsed.session, parsed.salt)
-        if not hmac.compare_digest(commitment, parsed.commitment):
-            raise DamagedRepository(object_name(name), "its header is damaged or forged")
-        self.name = name
-        self.kind = parsed.kind
-        self._header = header[:HEADER_SIZE]
-        self._key = key
-        self._opener = Opener(key)
-
-    def segment(self, ordinal: int, segment: Segment, sealed: Buffer) -> bytes:
-        """The blobs of a segment, one after another.
-
-        Raises:
-            DamagedRepository: it does not open or decode; blobs are not verified here.
-        """
-        where = object_name(self.name)
-        if segment.raw > SEGMENT_LIMIT:
-            raise DamagedRepository(where, f"segment {ordinal} claims {segment.raw} bytes")
-        context = _segment_context(self._header, ordinal, self.kind, segment.codec, segment.raw)
-        try:
-            data = self._opener.open(Domain.SEGMENT, ordinal, sealed, context)
-            if segment.codec == Codec.ZSTD:
-                data = decompress(data, segment.raw)
-        except (Forged, ValueError) as error:
-            raise DamagedRepository(
-                where, f"segment {ordinal} is damaged{f' ({error})' if str(error) else ''}"
-            ) from None
-        if len(data) != segment.raw:
-            raise DamagedRepository(where, f"segment {ordinal} has a wrong length")
-        return data
-
-    def filler(self, length: int) -> bytes:
-        """What a filler of that length holds."""
-        return keyed_stream(self._key, b"filler", length)
-
-    def footer(self, sealed: Buffer) -> tuple[int, int, int, int]:
-        """Offset and length of the trailer, number of segments, length of the filler."""
-        try:
-            footer = self._opener.open(Domain.FOOTER, 0, sealed, self._header)
-        except Forged:
-            raise DamagedRepository(object_name(self.name), "its footer is damaged") from None
-        offset, length, segments, filler = _FOOTER.unpack(footer)
-        return offset, length, segments, filler
-
-    def trailer(self, sealed: Buffer, segments: int) -> bytes:
-        """The trailer's plaintext."""
-        context = self._header + segments.to_bytes(4, "little")
-        try:
-            return self._opener.open(Domain.TRAILER, 0, sealed, context)
-        except Forged:
-            raise DamagedRepository(object_name(self.name), "its trailer is damaged") from None
-
-
-def tail_range(opener: PackOpener, size: int, footer: Buffer) -> tuple[int, int, int, int]:
-    """Where the trailer is: offset, length, number of segments, length of the filler.
-
-    Raises:
-        DamagedRepository: the footer is damaged or says something impossible.
-    """
-    offset, length, segments, filler = opener.footer(footer)
-    if offset + length + FOOTER_SIZE != size or offset < HEADER_SIZE + filler:
-        raise DamagedRepository(object_name(opener.name), "its footer and its size disagree")
-    return offset, length, segments, filler
-
-
-def parse_trailer(opener: PackOpener, header: bytes, size: int, trailer: bytes) -> PackInfo:
-    """What is where in a pack, checked for sense.
-
-    Raises:
-        DamagedRepository: something impossible.
-    """
-    where = object_name(opener.name)
-    try:
-        record = codec.unpack(trailer)
-    except ValueError as error:
-        raise DamagedRepository(where, f"its trailer: {error}") from None
-    match record:
-        case {"segments": bytes(rows), "blobs": bytes(ids), "places": bytes(places)} if (
-            len(rows) % _SEGMENT_ROW.size == 0
-            and len(ids) % ID_SIZE == 0
-            and len(ids) // ID_SIZE * _BLOB_ROW.size == len(places)
-        ):
-            pass
-        case _:
-            raise DamagedRepository(where, "its trailer lacks fields")
-    segments = [Segment(*row) for row in _SEGMENT_ROW.iter_unpack(rows)]
-    blobs = [
-        Placed(BlobId(ids[i * ID_SIZE : (i + 1) * ID_SIZE]), *row)
-        for i, row in enumerate(_BLOB_ROW.iter_unpack(places))
-    ]
-    check_places(where, size, segments, blobs)
-    return PackInfo(opener.name, header[:HEADER_SIZE], size, segments, blobs)
-
-
-def check_places(
-    where: str, size: int, segments: Sequence[Segment], blobs: Sequence[Placed]
-) -> None:
-    """Refuse segments outside their pack and blobs outside their segment.
-
-    Raises:
-        DamagedRepository: naming `where`.
-    """
-    for segment in segments:
-        if not (
-            HEADER_SIZE <= segment.offset
-            and TAG_SIZE <= segment.stored <= size - segment.offset
-            and segment.raw <= SEGMENT_LIMIT
-            and segment.codec in (Codec.RAW, Codec.ZSTD)
-        ):
-            raise DamagedRepository(where, f"an impossible segment {tuple(segment)}")
-    for blob in blobs:
-        if blob.segment >= len(segments) or (
-            blob.offset + blob.length > segments[blob.segment].raw
-        ):
-            raise DamagedRepository(where, f"an impossible place for blob {blob.id.hex()}")
-
-
-def blobs_by_segment(info: PackInfo) -> Iterator[tuple[int, Segment, list[Placed]]]:
-    """The segments of a pack in order, each with its blobs."""
-    groups: list[list[Placed]] = [[] for _ in info.segments]
-    for blob in info.blobs:
-        groups[blob.segment].append(blob)
-    for ordinal, segment in enumerate(info.segments):
-        yield ordinal, segment, groups[ordinal]
+def is_possible(segment: Segment, size: int) -> bool:
+    """Whether a pack of so many bytes can have that segment."""
+    return (
+        segment.offset >= HEADER_SIZE
+        and TAG_SIZE <= segment.stored <= size - segment.offset
+        and segment.raw <= SEGMENT_LIMIT
+        and segment.codec in (Codec.RAW, Codec.ZSTD)
+    )
 
 
 def blob_key(keys: Keys, kind: Kind) -> bytes:
     """The key of the ids of this kind of blob."""
     return keys.from_dedup("tree id" if kind is Kind.TREE else "data id")
-
-
-def read_pack(name: PackName, data: bytes, keys: Keys) -> Iterator[tuple[Placed, memoryview]]:
-    """Every blob of a whole pack, each verified against its id, after the pack's own name was.
-
-    Raises:
-        DamagedRepository: at the first thing that is wrong; what was yielded before is good.
-    """
-    where = object_name(name)
-    session_digits = name[2 * DIGEST_SIZE + 1 :]
-    if f"{digest(data).hex()}-{session_digits}" != name:
-        raise DamagedRepository(where, "its bytes do not match its name")
-    info = parse_pack(name, data, keys)
-    yield from verify_blobs(info, data, keys)
-
-
-def parse_pack(name: PackName, data: Buffer, keys: Keys) -> PackInfo:
-    """What is where in a whole pack, by its own trailer.
-
-    Raises:
-        DamagedRepository: header, trailer or footer are damaged.
-    """
-    if not HEADER_SIZE + FOOTER_SIZE < len(data) <= PACK_LIMIT:
-        raise DamagedRepository(object_name(name), f"an impossible size of {len(data)} bytes")
-    view = memoryview(data)
-    header = bytes(view[:HEADER_SIZE])
-    opener = PackOpener(name, header, keys)
-    offset, length, count, _ = tail_range(opener, len(data), view[-FOOTER_SIZE:])
-    trailer = opener.trailer(view[offset : offset + length], count)
-    info = parse_trailer(opener, header, len(data), trailer)
-    if len(info.segments) != count:
-        raise DamagedRepository(object_name(name), "its footer and its trailer disagree")
-    return info
-
-
-def verify_blobs(info: PackInfo, data: Buffer, keys: Keys) -> Iterator[tuple[Placed, memoryview]]:
-    """Open every segment of a whole pack and yield every blob once it matches its id.
-
-    Raises:
-        DamagedRepository: at the first that does not.
-    """
-    view = memoryview(data)
-    opener = PackOpener(info.name, info.header, keys)
-    key = blob_key(keys, opener.kind)
-    for ordinal, segment, blobs in blobs_by_segment(info):
-        raw = opener.segment(
-            ordinal, segment, view[segment.offset : segment.offset + segment.stored]
-        )
-        window = memoryview(raw)
-        for blob in blobs:
-            content = window[blob.offset : blob.offset + blob.length]
-            if keyed(key, content) != blob.id:
-                raise DamagedRepository(
-                    object_name(info.name), f"blob {blob.id.hex()} does not match its id"
-                )
-            yield blob, content
-

@@ -20,15 +20,15 @@ from holdfast.primitives.crypto import random_bytes
 from holdfast.primitives.ids import BlobId, SessionId
 from holdfast.store.keys import Keys
 from holdfast.store.pack import (
+    TRAILER_BLOB_SIZE,
     Codec,
     Kind,
     PackInfo,
     Payload,
     build_pack,
     object_name,
-    parse_pack,
-    verify_blobs,
 )
+from holdfast.store.unpack import parse_pack, verify_blobs
 
 SEGMENT_SIZE = 1 << 20
 """Bytes of blobs at which a segment is handed over."""
@@ -37,11 +37,15 @@ WORKERS = 2
 IN_FLIGHT = 6
 """Segments that wait for a worker or are worked on."""
 
+PACK_ROWS = 1 << 17
+"""Blobs at which a pack is closed however small they are, so that its trailer can be read."""
+
 
 @dataclass(slots=True)
 class _OpenPack:
     payloads: list[Payload] = field(default_factory=list)
     size: int = 0
+    rows: int = 0
 
 
 class Packer:
@@ -74,7 +78,7 @@ class Packer:
         self._on_stored = on_stored
         self._open = {kind: _OpenPack() for kind in Kind}
         self._lock = threading.Lock()
-        self._buffers: deque[bytearray] = deque()
+        self._buffers: deque[bytearray] = deque(maxlen=IN_FLIGHT)
         self._in_flight: deque[Future[None]] = deque()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-packer")
 
@@ -99,16 +103,16 @@ class Packer:
             kind: what its blobs are.
             buffer: holds them one after another; not to be touched afterwards.
             length: how much of it is filled.
-            ids, lengths: of the blobs, in order.
+            ids: of the blobs, in order.
+            lengths: of the blobs, in order.
 
         Raises:
-            HoldfastError: what a worker ran into, here or at any later call.
+            HoldfastError: what a worker ran into, here or at a later call; `flush` raises it at
+                the latest, and again whenever it is called.
         """
         while len(self._in_flight) >= IN_FLIGHT:
-            self._in_flight.popleft().result()
-        self._in_flight.append(
-            self._pool.submit(self._work, kind, buffer, length, ids, lengths)
-        )
+            self._wait()
+        self._in_flight.append(self._pool.submit(self._work, kind, buffer, length, ids, lengths))
 
     def flush(self) -> None:
         """Store all that was handed over, the last packs included."""
@@ -121,7 +125,12 @@ class Packer:
 
     def _drain(self) -> None:
         while self._in_flight:
-            self._in_flight.popleft().result()
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the oldest segment; one that failed stays, so that nothing follows it."""
+        self._in_flight[0].result()
+        self._in_flight.popleft()
 
     def close(self) -> None:
         """Stop the workers; what was not flushed is dropped."""
@@ -142,8 +151,9 @@ class Packer:
         with self._lock:
             pack = self._open[kind]
             pack.payloads.append(payload)
-            pack.size += len(payload.data)
-            if pack.size < self._pack_size:
+            pack.size += len(payload.data) + len(ids) * TRAILER_BLOB_SIZE
+            pack.rows += len(ids)
+            if pack.size < self._pack_size and pack.rows < PACK_ROWS:
                 return
             self._open[kind] = _OpenPack()
         self._store(kind, pack.payloads)
@@ -165,13 +175,14 @@ def verify_pack(info: PackInfo, pack: bytearray, keys: Keys) -> None:
         DamagedRepository: what would be stored is not what was given.
     """
     try:
-        if parse_pack(info.name, pack, keys) != info:
-            raise DamagedRepository(object_name(info.name), "its trailer reads back differently")
-        for _ in verify_blobs(info, pack, keys):
-            pass
+        same = parse_pack(info.name, pack, keys) == info
+        problem = "" if same else "its trailer reads back differently"
+        deque(verify_blobs(info, pack, keys), maxlen=0)
     except DamagedRepository as error:
+        problem = error.problem
+    if problem:
         raise DamagedRepository(
-            error.object,
-            f"{error.problem}, found before it was stored",
+            object_name(info.name),
+            f"{problem}, found before it was stored",
             "nothing wrong was stored: this machine's memory or a library is faulty",
-        ) from None
+        )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
+from holdfast.backend import Backend
 from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, SnapshotId, new_session_id
+from holdfast.store.catalog import Catalog
 from holdfast.store.keys import Keys
-from holdfast.store.pack import Kind, blob_key
-from holdfast.store.table import Table
+from holdfast.store.pack import Kind, blob_key, object_name
+from holdfast.store.session import condemned_packs
 from holdfast.store.writer import Group
 
 
@@ -20,15 +23,23 @@ class Rehearsal:
         stored: 0; how much they would take is only known by doing it.
     """
 
-    def __init__(self, keys: Keys, table: Table) -> None:
-        self._table = table
+    def __init__(self, backend: Backend, keys: Keys, catalog: Catalog) -> None:
+        """Learn what is stored and may be built upon, as a `Writer` does."""
+        condemned = condemned_packs(backend, keys)
+        self._table = catalog.refresh()
+        sizes = {info.name: info.size for info in backend.list("data/")}
+        self._excluded = {
+            number
+            for number, row in enumerate(self._table.pack_rows())
+            if row.name in condemned or sizes.get(object_name(row.name)) != row.size
+        }
         self._id_keys = {kind: blob_key(keys, kind) for kind in Kind}
         self._seen: set[bytes] = set()
         self.page_key = keys.from_dedup("tree pages")
         self.id = SnapshotId(new_session_id().hex())
         self.added = self.stored = 0
 
-    def __enter__(self) -> Rehearsal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,7 +62,9 @@ class Rehearsal:
 
     def has(self, blobs: Iterable[BlobId]) -> bool:
         """See `Writer.has`."""
-        return all(blob in self._seen or self._table.known(blob, ()) >= 0 for blob in blobs)
+        return all(
+            blob in self._seen or self._table.known(blob, self._excluded) >= 0 for blob in blobs
+        )
 
     def flush(self) -> None:
         """Nothing is waiting."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -13,28 +13,15 @@ from holdfast.errors import (
     UnsupportedRepository,
 )
 from holdfast.primitives.ids import PackName
-from holdfast.store.config import decode_plain, decode_settings
+from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_settings
 from holdfast.store.envelope import ObjectType, open_object
 from holdfast.store.index import decode_index
-from holdfast.store.keys import Keys, check_slot
-from holdfast.store.pack import (
-    FOOTER_SIZE,
-    HEADER_SIZE,
-    PackInfo,
-    PackOpener,
-    object_name,
-    parse_trailer,
-    read_pack,
-    tail_range,
-)
-from holdfast.store.session import is_aborted_marker
+from holdfast.store.keys import SLOT_LIMIT, Keys, check_slot
+from holdfast.store.objects import OBJECT_LIMIT, is_object, read_object
+from holdfast.store.pack import FOOTER_SIZE, HEADER_SIZE, PACK_LIMIT, PackInfo, object_name
+from holdfast.store.session import decode_condemned, is_aborted_marker
+from holdfast.store.unpack import PackOpener, parse_trailer, read_pack, tail_range
 
-_NAMES = re.compile(
-    r"config/(0|[1-9][0-9]*)"
-    r"|(keys|index|snapshots|gc)/[0-9a-f]{32}"
-    r"|sessions/[0-9a-f]{32}(\.[1-9][0-9]*)?"
-    r"|data/([0-9a-f]{2})/\4[0-9a-f]{62}-[0-9a-f]{8}"
-)
 _FOLDERS = ("config/", "keys/", "index/", "snapshots/", "sessions/", "gc/")
 
 
@@ -70,15 +57,18 @@ def scrub_objects(backend: Backend, keys: Keys) -> Iterator[Damage]:
             keys, name, data,
         ),
         "sessions": lambda name, data: open_object(ObjectType.SESSION, keys, name, data),
-        "gc": lambda name, data: open_object(ObjectType.CONDEMNED, keys, name, data),
+        "gc": lambda name, data: decode_condemned(keys, name, data),
     }  # fmt: skip
+    limits = {"config": CONFIG_LIMIT, "keys": SLOT_LIMIT}
     for folder in _FOLDERS:
         for info in sorted(backend.list(folder)):
-            if not _NAMES.fullmatch(info.name):
+            if not is_object(info.name):
                 yield Damage(info.name, "not an object of a repository; left alone", harmless=True)
                 continue
             try:
-                checks[folder[:-1]](info.name, backend.get(info.name))
+                kind = folder[:-1]
+                limit = limits.get(kind, OBJECT_LIMIT)
+                read_object(backend, info.name, checks[kind], size=info.size, limit=limit)
             except DamagedRepository as error:
                 yield Damage(info.name, error.problem, harmless=folder == "sessions/")
             except UnsupportedRepository as error:
@@ -92,7 +82,7 @@ def list_packs(backend: Backend) -> Listed:
     packs: dict[PackName, int] = {}
     strays: list[Damage] = []
     for info in backend.list("data/"):
-        if _NAMES.fullmatch(info.name):
+        if is_object(info.name):
             packs[PackName(info.name.rpartition("/")[2])] = info.size
         else:
             strays.append(Damage(info.name, "not a pack; left alone", harmless=True))
@@ -101,13 +91,17 @@ def list_packs(backend: Backend) -> Listed:
 
 def scrub_pack(backend: Backend, keys: Keys, name: PackName) -> Damage | None:
     """Read a whole pack and verify its name, its structure and every blob."""
+
+    def verify(_: str, data: bytes) -> None:
+        deque(read_pack(name, data, keys), maxlen=0)
+
+    where = object_name(name)
     try:
-        for _ in read_pack(name, backend.get(object_name(name)), keys):
-            pass
+        read_object(backend, where, verify, limit=PACK_LIMIT)
     except DamagedRepository as error:
-        return Damage(object_name(name), error.problem)
+        return Damage(where, error.problem)
     except ObjectNotFound:
-        return Damage(object_name(name), "it is missing")
+        return Damage(where, "it is missing")
     return None
 
 
@@ -119,8 +113,8 @@ def read_trailer(backend: Backend, keys: Keys, name: PackName, size: int) -> Pac
         BackendError: the pack cannot be read.
     """
     where = object_name(name)
-    if size <= HEADER_SIZE + FOOTER_SIZE:
-        raise DamagedRepository(where, f"a pack of only {size} bytes")
+    if not HEADER_SIZE + FOOTER_SIZE < size <= PACK_LIMIT:
+        raise DamagedRepository(where, f"a pack of {size} bytes")
     header = backend.get(where, 0, HEADER_SIZE)
     opener = PackOpener(name, header, keys)
     footer = backend.get(where, size - FOOTER_SIZE, FOOTER_SIZE)

@@ -6,9 +6,12 @@ the index, write packs and index objects, confirm everything that was built upon
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Self
 
 from holdfast.backend import Backend
 from holdfast.clock import Clock
@@ -23,6 +26,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SessionId, SnapshotId, new_session_id
 from holdfast.store.envelope import ObjectType, object_type, open_object, seal_object
 from holdfast.store.keys import Keys
+from holdfast.store.objects import is_pack, objects, read_object
 
 _log = logging.getLogger(__name__)
 
@@ -41,22 +45,30 @@ def condemned_packs(backend: Backend, keys: Keys) -> set[PackName]:
             condemned must not build upon anything that is stored.
     """
     packs: set[PackName] = set()
-    for info in backend.list("gc/"):
-        try:
-            data = backend.get(info.name)
-        except ObjectNotFound:
-            continue  # its reclaim has ended: what it condemned is deleted
-        message = open_object(ObjectType.CONDEMNED, keys, info.name, data)
-        try:
-            record = codec.unpack(message)
-        except ValueError as error:
-            raise DamagedRepository(info.name, str(error)) from None
-        match record:
-            case {"packs": tuple(names)}:
-                packs.update(PackName(str(name)) for name in names)
-            case _:
-                raise DamagedRepository(info.name, "it does not name its packs")
+    for info in objects(backend, "gc/"):
+        with contextlib.suppress(ObjectNotFound):  # its reclaim has ended: all is deleted
+            packs |= read_object(
+                backend, info.name, partial(decode_condemned, keys), size=info.size
+            )
     return packs
+
+
+def decode_condemned(keys: Keys, name: str, data: bytes) -> set[PackName]:
+    """The packs that the object ``gc/<id>`` condemns.
+
+    Raises:
+        DamagedRepository: damaged, forged, or it does not name packs.
+    """
+    message = open_object(ObjectType.CONDEMNED, keys, name, data)
+    try:
+        record = codec.unpack(message)
+    except ValueError as error:
+        raise DamagedRepository(name, str(error)) from None
+    match record:
+        case {"packs": tuple(names)} if all(isinstance(n, str) and is_pack(n) for n in names):
+            return {PackName(pack) for pack in names}
+        case _:
+            raise DamagedRepository(name, "it does not name its packs")
 
 
 class Session:
@@ -98,7 +110,7 @@ class Session:
         )
         self._thread.start()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,9 +128,7 @@ class Session:
             name = f"{self._name}.{self._beats}"
             record = codec.pack({"time": self._clock.now_ns()})
             try:
-                self._backend.put(
-                    name, seal_object(ObjectType.SESSION, self._keys, name, record)
-                )
+                self._backend.put(name, seal_object(ObjectType.SESSION, self._keys, name, record))
             except BackendError as error:
                 # Silence only makes it likelier that the session is expired, which is safe.
                 _log.warning("sign of life %s could not be written: %s", name, error)
@@ -143,7 +153,8 @@ class Session:
         id_ = SnapshotId(self.id.hex())
         name = f"snapshots/{id_}"
         data = seal_object(ObjectType.SNAPSHOT, self._keys, name, snapshot)
-        if not self._backend.capabilities().put_if_absent:
+        capabilities = self._backend.capabilities()
+        if not capabilities.put_if_absent:
             self._backend.put(name, data)
             return id_
         try:
@@ -155,6 +166,10 @@ class Session:
                     f"session {id_[:8]} was declared dead by another client because it gave no "
                     "sign of life for too long; nothing is lost: run the backup again"
                 ) from None
+        except BackendError:
+            # Only the answer may be lost. A local disk loses none: there it is not durable.
+            if capabilities.local or not _holds(self._backend, name, data):
+                raise
         return id_
 
     def end(self) -> None:
@@ -169,6 +184,14 @@ class Session:
                 continue
             except BackendError as error:
                 _log.info("%s stays for a later prune to clear away: %s", name, error)
+
+
+def _holds(backend: Backend, name: str, data: bytes) -> bool:
+    try:
+        return backend.get(name) == data
+    except BackendError as error:
+        _log.debug("%s cannot be read back: %s", name, error)
+        return False
 
 
 def is_aborted_marker(name: str, data: bytes) -> bool:

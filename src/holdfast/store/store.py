@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from holdfast.backend import Backend
+from holdfast.backend import Backend, ObjectInfo
 from holdfast.clock import Clock
 from holdfast.errors import (
     BackendError,
     DamagedRepository,
+    HoldfastError,
     ObjectExists,
     ObjectNotFound,
     RepositoryExists,
@@ -25,6 +26,7 @@ from holdfast.primitives.kdf import KdfParams
 from holdfast.store.cache import IndexCache
 from holdfast.store.catalog import Catalog
 from holdfast.store.config import (
+    CONFIG_LIMIT,
     PlainConfig,
     Settings,
     config_number,
@@ -35,6 +37,7 @@ from holdfast.store.config import (
 from holdfast.store.envelope import ObjectType, open_object
 from holdfast.store.keys import SLOT_LIMIT, Keys, Password, open_slot, seal_slot
 from holdfast.store.loader import Loader
+from holdfast.store.objects import objects, read_object
 from holdfast.store.pack import PackInfo, object_name
 from holdfast.store.rehearsal import Rehearsal
 from holdfast.store.scrub import (
@@ -152,13 +155,15 @@ class Store:
     def rehearsal(self) -> Rehearsal:
         """A writer that stores nothing."""
         self.check_process()
-        return Rehearsal(self.keys, self.catalog.load())
+        return Rehearsal(self.backend, self.keys, self.catalog)
 
     def snapshot_ids(self) -> list[SnapshotId]:
         """The ids at which there are snapshots, or markers of sessions that were declared dead."""
         self.check_process()
-        names = (info.name.removeprefix(_SNAPSHOTS) for info in self.backend.list(_SNAPSHOTS))
-        return sorted(SnapshotId(name) for name in names if _is_hex(name, 32))
+        return sorted(
+            SnapshotId(info.name.removeprefix(_SNAPSHOTS))
+            for info in objects(self.backend, _SNAPSHOTS)
+        )
 
     def snapshot(self, id_: SnapshotId) -> bytes | None:
         """An encoded snapshot; None when it is gone or only marks a dead session.
@@ -166,11 +171,12 @@ class Store:
         Raises:
             DamagedRepository: damaged or forged.
         """
-        name = _SNAPSHOTS + id_
         try:
-            data = self.backend.get(name)
+            return read_object(self.backend, _SNAPSHOTS + id_, self._open_snapshot)
         except ObjectNotFound:
             return None
+
+    def _open_snapshot(self, name: str, data: bytes) -> bytes | None:
         if is_aborted_marker(name, data):
             open_object(ObjectType.ABORTED, self.keys, name, data)
             return None
@@ -204,9 +210,11 @@ def create_store(
         else:
             backend.put(name, data)
     except ObjectExists:
-        raise RepositoryExists(
-            f"another client just made a repository at {backend.location}"
-        ) from None
+        # A repeated request finds the object of the first one, which got through.
+        if backend.get(name) != data:
+            raise RepositoryExists(
+                f"another client just made a repository at {backend.location}"
+            ) from None
     return Store(backend, keys, settings, (name, decode_plain(name, data)), clock, cache)
 
 
@@ -248,17 +256,17 @@ def open_store(backend: Backend, password: Password, clock: Clock, cache: Path |
         UnsupportedRepository: a newer version's, or another program's.
     """
     name = _newest_config(backend)
-    slots = sorted(info.name for info in backend.list("keys/"))
+    slots = sorted(objects(backend, "keys/"))
     if name is None:
         _refuse_restic(backend)
-        if slots and any(True for _ in backend.list(_SNAPSHOTS)):
+        if slots and any(True for _ in objects(backend, _SNAPSHOTS)):
             raise DamagedRepository(
                 "config/0", "it is missing, though there are snapshots", _RESTORE_ADVICE
             )
         raise RepositoryNotFound(
             f"there is no repository at {backend.location}: `holdfast init -b …` makes one"
         )
-    plain = decode_plain(name, backend.get(name))
+    plain = read_object(backend, name, decode_plain, limit=CONFIG_LIMIT)
     keys = _open_keys(backend, slots, plain.repository, password)
     return Store(backend, keys, decode_settings(name, plain, keys), (name, plain), clock, cache)
 
@@ -266,40 +274,34 @@ def open_store(backend: Backend, password: Password, clock: Clock, cache: Path |
 _RESTORE_ADVICE = "put back a copy of it if there is one"
 
 
-def _open_keys(backend: Backend, slots: list[str], repository: bytes, password: Password) -> Keys:
-    damaged: list[DamagedRepository] = []
-    tried = 0
+def _open_keys(
+    backend: Backend, slots: Sequence[ObjectInfo], repository: bytes, password: Password
+) -> Keys:
+    def open_(name: str, data: bytes) -> Keys | None:
+        return open_slot(name, data, repository, password)
+
+    problems: list[DamagedRepository | UnsupportedRepository] = []
     for slot in slots:
         try:
-            keys = open_slot(slot, _read_slot(backend, slot), repository, password)
+            keys = read_object(backend, slot.name, open_, size=slot.size, limit=SLOT_LIMIT)
         except (DamagedRepository, UnsupportedRepository) as error:
             # One bad slot must not lock out those who have another.
             _log.warning("%s", error)
-            if isinstance(error, DamagedRepository):
-                damaged.append(error)
+            problems.append(error)
             continue
         except ObjectNotFound:
-            continue
+            continue  # removed by another client
         if keys is not None:
             return keys
-        tried += 1
-    if damaged:
-        first = damaged[0]
-        raise DamagedRepository(
-            first.object,
-            f"{first.problem}, and no other key slot opens with this password",
-            _RESTORE_ADVICE,
-        )
-    if not tried and not slots:
+    if problems:
+        raise _no_other_slot(problems[0])
+    if not slots:
         raise DamagedRepository("keys/", "there is no key slot left", _RESTORE_ADVICE)
     raise WrongPassword(f"no key slot of {backend.location} opens with this password")
 
 
-def _read_slot(backend: Backend, slot: str) -> bytes:
-    if backend.stat(slot) > SLOT_LIMIT:
-        raise DamagedRepository(slot, f"larger than {SLOT_LIMIT} bytes")
-    return backend.get(slot)
-
-
-def _is_hex(name: str, length: int) -> bool:
-    return len(name) == length and set(name) <= set("0123456789abcdef")
+def _no_other_slot(error: DamagedRepository | UnsupportedRepository) -> HoldfastError:
+    if isinstance(error, UnsupportedRepository):
+        return error
+    problem = f"{error.problem}, and no other key slot opens with this password"
+    return DamagedRepository(error.object, problem, _RESTORE_ADVICE)

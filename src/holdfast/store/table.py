@@ -22,6 +22,11 @@ from holdfast.store.pack import HEADER_SIZE, PackInfo, Segment
 
 Searchable: TypeAlias = bytes | bytearray | mmap
 
+_Place: TypeAlias = tuple[int, int, int]
+"""Number of a segment, offset and length, as in `PLACE_ROW`."""
+
+Firsts: TypeAlias = "array[int] | memoryview"
+
 RECENT_LIMIT = 1 << 15
 """Blobs that wait in the dictionary before they are merged into columns."""
 
@@ -52,7 +57,7 @@ class Run:
     """
 
     def __init__(
-        self, ids: Searchable, ids_at: int, places: memoryview, first: Sequence[int], rows: int
+        self, ids: Searchable, ids_at: int, places: memoryview, first: Firsts, rows: int
     ) -> None:
         self.rows = rows
         self.ids = ids
@@ -82,9 +87,9 @@ class Run:
     def id(self, row: int) -> bytes:
         """The id in a row."""
         place = self.ids_at + row * ID_SIZE
-        return self.ids[place : place + ID_SIZE]
+        return bytes(self.ids[place : place + ID_SIZE])
 
-    def place(self, row: int) -> tuple[int, int, int]:
+    def place(self, row: int) -> _Place:
         """Segment number, offset and length in a row."""
         segment, offset, length = PLACE_ROW.unpack_from(self.places, row * PLACE_ROW.size)
         return segment, offset, length
@@ -170,7 +175,7 @@ class Table:
         self.segments = Rows(SEGMENT_ROW.size)
         self.base = Run.build(b"", b"")
         self._overlay = Run.build(b"", b"")
-        self._recent: dict[bytes, list[tuple[int, int, int]]] = {}
+        self._recent: dict[bytes, tuple[_Place, ...]] = {}
         self._recent_rows = 0
         self._numbers: dict[PackName, int] | None = None
         self._lock = threading.Lock()
@@ -205,7 +210,7 @@ class Table:
         return next(usable, -1)
 
     def locate(self, blob: bytes) -> list[Location]:
-        """Every place where a blob is, the newest first, excluded packs among them."""
+        """Every place where a blob is, excluded packs among them."""
         places = list(self._recent.get(blob, ()))
         for run in (self._overlay, self.base):
             row = run.find(blob)
@@ -219,7 +224,7 @@ class Table:
         return Location(pack, mixed >> 8, Segment(start, stored, raw, mixed & 255), offset, length)
 
     def sizes(self, blob: BlobId) -> tuple[int, int] | None:
-        """Bytes of a blob as it was, and of its share of what is stored; None when it is unknown."""
+        """Bytes of a blob as it was, and its share of what is stored; None when it is unknown."""
         places = self.locate(blob)
         if not places:
             return None
@@ -273,11 +278,9 @@ class Table:
             self.segments.append(
                 SEGMENT_ROW.pack(number, offset, stored, raw, ordinal << 8 | codec)
             )
-        for blob, segment, offset, length in info.blobs:
-            self._recent.setdefault(blob, []).append((first + segment, offset, length))
-        self._recent_rows += len(info.blobs)
-        if self._recent_rows >= RECENT_LIMIT:
-            self._settle()
+        self._wait(
+            [(blob, (first + at, offset, length)) for blob, at, offset, length in info.blobs]
+        )
         return number
 
     def add_object(self, index: IndexObject) -> None:
@@ -298,19 +301,31 @@ class Table:
         for pack, *rest in SEGMENT_ROW.iter_unpack(index.segments):
             self.segments.append(SEGMENT_ROW.pack(numbers[pack], *rest))
             told.append(known[pack])
-        self._settle()
         ids = index.ids
-        more = [
+        rows = (
             (ids[row * ID_SIZE : (row + 1) * ID_SIZE], (first + segment, offset, length))
             for row, (segment, offset, length) in enumerate(PLACE_ROW.iter_unpack(index.places))
-        ]
-        self._overlay = self._overlay.merged(
-            [
-                (blob, PLACE_ROW.pack(*place))
-                for blob, place in more
-                if not told[place[0] - first] or self._location(*place) not in self.locate(blob)
-            ]
         )
+        more = [
+            (blob, place)
+            for blob, place in rows
+            if not told[place[0] - first] or self._location(*place) not in self.locate(blob)
+        ]
+        if len(more) < RECENT_LIMIT:
+            self._wait(more)
+        else:
+            self._settle()
+            self._overlay = self._overlay.merged(
+                [(blob, PLACE_ROW.pack(*place)) for blob, place in more]
+            )
+
+    def _wait(self, more: Sequence[tuple[bytes, _Place]]) -> None:
+        """Put rows into the dictionary, where it costs little to add a few."""
+        for blob, place in more:
+            self._recent[blob] = (*self._recent.get(blob, ()), place)
+        self._recent_rows += len(more)
+        if self._recent_rows >= RECENT_LIMIT:
+            self._settle()
 
     def _settle(self) -> None:
         """Merge what waits in the dictionary into the overlay."""

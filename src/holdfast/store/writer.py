@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from holdfast.backend import Backend, ObjectInfo
 from holdfast.clock import Clock
@@ -94,8 +94,8 @@ class Writer:
         self._excluded: set[int] = set()
         self._filling: OrderedDict[tuple[Kind, Group], _Filling] = OrderedDict()
         self._lock = threading.Lock()
+        self._indexing = threading.Lock()
         self._unindexed: list[PackInfo] = []
-        self._failure: HoldfastError | None = None
         self._start = self._indexed_at = self._clock.monotonic()
         self._session = Session(
             self._backend, self._keys, self._clock, about, on_tick=self._on_tick
@@ -121,17 +121,19 @@ class Writer:
         """The id of the snapshot that a commit will make."""
         return SnapshotId(self._session.id.hex())
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._packer.close()
-        if kind is not None:
-            self._save_progress()
-        self._session.end()
+        try:
+            self._packer.close()
+            if kind is not None:
+                self._save_progress()
+        finally:
+            self._session.end()
 
     def _save_progress(self) -> None:
-        """Tell the index of what an interrupted backup has stored, for the next one to build upon."""
+        """Tell the index of what an interrupted backup has stored, for the next to build upon."""
         try:
             self._write_index()
         except HoldfastError as error:
@@ -198,7 +200,6 @@ class Writer:
 
     def _hand_over(self, kind: Kind, group: Group) -> None:
         filling = self._filling.pop((kind, group))
-        self._raise_failure()
         self._packer.submit(kind, filling.buffer, filling.used, filling.ids, filling.lengths)
 
     # Packs and index objects
@@ -225,22 +226,24 @@ class Writer:
             try:
                 self._write_index()
             except HoldfastError as error:
-                self._failure = error
+                _log.warning("the index could not be written and will be later: %s", error)
 
     def _write_index(self) -> None:
-        with self._lock:
-            packs, self._unindexed = self._unindexed, []
-            self._indexed_at = self._clock.monotonic()
-        for group in _groups(packs):
-            name = f"index/{random_name()}"
-            data = encode_index(name, group, self._keys)
-            self._backend.put(name, data)
-            with self._lock:
-                self.stored += len(data)
+        """Tell the index of all packs that it does not know; those that fail stay for later.
 
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        One at a time: whoever comes back from here knows that nothing is still on its way.
+        """
+        with self._indexing:
+            with self._lock:
+                packs = list(self._unindexed)
+                self._indexed_at = self._clock.monotonic()
+            for group in _groups(packs):
+                name = f"index/{random_name()}"
+                data = encode_index(name, group, self._keys)
+                self._backend.put(name, data)
+                with self._lock:
+                    self.stored += len(data)
+                    del self._unindexed[: len(group)]
 
     # The commit
 
@@ -250,7 +253,6 @@ class Writer:
             self._hand_over(kind, group)
         self._packer.flush()
         self._write_index()
-        self._raise_failure()
 
     def confirm(self) -> bool:
         """Check, after `flush` and with fresh eyes, that all this backup builds upon is there.

@@ -178,7 +178,7 @@ def _observe(path: bytes) -> Seen:
     status = os.lstat(path)
     mode = stat.S_IMODE(status.st_mode)
     if stat.S_ISLNK(status.st_mode):
-        return NodeType.SYMLINK.name, 0, status.st_mtime_ns, os.readlink(path)
+        return NodeType.SYMLINK.name, 0, status.st_mtime_ns, os.readlink(path)  # noqa: PTH115 - bytes
     if stat.S_ISREG(status.st_mode):
         with open(path, "rb") as opened:  # noqa: PTH123 - bytes
             return NodeType.FILE.name, mode, status.st_mtime_ns, opened.read()

@@ -92,7 +92,12 @@ def test_abort_twice() -> None:
 
 def test_a_command_that_ignores_the_request_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.filesystem.command._PATIENCE", 0.1)
-    program = "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'1'); time.sleep(600)"
+    program = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.write(1, b"1")
+time.sleep(600)
+"""
     stream = CommandStream(python(program))
     assert stream.read(1) == b"1"
     stream.abort()
@@ -100,8 +105,8 @@ def test_a_command_that_ignores_the_request_to_end(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_command_that_cannot_be_run(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="'no such program' cannot be run: No such file"):
-        CommandStream(["no such program"])
+    with pytest.raises(SourceError, match="absent' cannot be run: No such file"):
+        CommandStream([bytes(tmp_path / "absent")])
     with pytest.raises(SourceError, match="cannot be run: Permission denied"):
         CommandStream([bytes(tmp_path)])
     with pytest.raises(SourceError, match="null byte"):

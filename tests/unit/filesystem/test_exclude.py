@@ -44,7 +44,7 @@ def test_a_pattern_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_either_list_leaves_out() -> None:
-    rules = ExcludeRules(patterns=("*.tmp", "!keep.tmp"), ipatterns=("*.BAK", b"cache/"))
+    rules = ExcludeRules(patterns=("*.tmp", "!keep.tmp"), ipatterns=("*.BAK", "cache/"))
     deciders = Exclusion(rules).within("/home")
     assert deciders is not None
     assert deciders.file("a.tmp")

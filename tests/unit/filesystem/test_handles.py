@@ -51,16 +51,18 @@ def test_goes_down_and_up_again(tmp_path: Path) -> None:
 
 
 @contextmanager
-def unprivileged() -> Iterator[None]:
-    """Permissions bind inside, for root as well."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
+def unprivileged(path: Path, mode: int) -> Iterator[None]:
+    """The path has these permissions inside, and they bind, for root as well."""
+    path.chmod(mode)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
     try:
         yield
     finally:
-        os.seteuid(0)
+        if is_root:
+            os.seteuid(0)
+        path.chmod(0o755)
 
 
 @pytest.fixture
@@ -181,8 +183,7 @@ def test_the_way_back_follows_only_what_was_followed_before(tmp_path: Path) -> N
 @pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="the system has no O_PATH")
 def test_passing_needs_no_permission_to_read(deep_path: Path) -> None:
     (deep_path / "dark" / "inner").mkdir(parents=True)
-    (deep_path / "dark").chmod(0o311)
-    with stack_at(deep_path) as stack, unprivileged():
+    with stack_at(deep_path) as stack, unprivileged(deep_path / "dark", 0o311):
         with pytest.raises(PermissionError):
             stack.enter(b"dark")
         stack.enter(b"dark", PASS)

@@ -143,14 +143,23 @@ def test_marked_directories_keep_only_the_mark(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_caches(tmp_path: Path) -> None:
+def test_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    real = os.open
+
+    def noting(path: bytes, flags: int, *, dir_fd: int | None = None) -> int:
+        opened.append(path)
+        return real(path, flags, dir_fd=dir_fd)
+
     make(tmp_path, "yes/x", "no/CACHEDIR.TAG", "no/x", "link/x", "fifo/x", "dir/CACHEDIR.TAG/x")
     (tmp_path / "yes/CACHEDIR.TAG").write_bytes(CACHE_TAG)
     (tmp_path / "link/CACHEDIR.TAG").symlink_to("../yes/CACHEDIR.TAG")
     os.mkfifo(tmp_path / "fifo/CACHEDIR.TAG")
     rules = ExcludeRules(caches=True)
     kept = {"no/x", "link/x", "fifo/x", "dir/CACHEDIR.TAG/x"}
+    monkeypatch.setattr(os, "open", noting)
     paths = found(tmp_path, rules)
+    assert opened.count(b"CACHEDIR.TAG") == 2 + 1  # the two files; the directory, to walk it
     assert kept <= set(paths)
     assert "yes/x" not in paths
     assert "yes/CACHEDIR.TAG" in paths

@@ -22,6 +22,8 @@ from holdfast.filesystem import (
     Problem,
     Walk,
 )
+from holdfast.filesystem.exclude import CACHE_SIGNATURE
+from holdfast.model.descent import MAX_DEPTH, MAX_PATH
 
 NOBODY = 65534
 
@@ -59,16 +61,18 @@ def below(top: Path, events: list[Directory | Leave | Problem]) -> dict[str, lis
 
 
 @contextmanager
-def unprivileged() -> Iterator[None]:
-    """Permissions bind inside, for root as well."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
+def unprivileged(path: Path, mode: int) -> Iterator[None]:
+    """The path has these permissions inside, and they bind, for root as well."""
+    path.chmod(mode)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(NOBODY)
     try:
         yield
     finally:
-        os.seteuid(0)
+        if is_root:
+            os.seteuid(0)
+        path.chmod(0o755)
 
 
 @pytest.fixture
@@ -241,14 +245,32 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
     assert names == sorted(b"%d" % number for number in range(100_000))
 
 
-def test_thousands_of_levels(open_path: Path) -> None:
-    name = b"n" * 200
-    here = os.open(open_path, os.O_RDONLY)
-    for _ in range(3050):
+def make_chain(top: Path, name: bytes, depth: int) -> int:
+    """Make directories one in another; returns a descriptor of the last."""
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
         os.mkdir(name, dir_fd=here)
         below_here = os.open(name, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below_here
+    return here
+
+
+def test_a_root_with_a_longer_path_than_the_system_takes(open_path: Path) -> None:
+    name = b"n" * 200
+    here = make_chain(open_path, name, 100)
+    os.close(os.open(b"bottom", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    root = bytes(open_path) + (b"/" + name) * 100
+    with walk_over(root) as walk:
+        events = list(walk)
+    listed = next(e for e in events if isinstance(e, Directory) and e.path == root)
+    assert [file for file, _ in listed.files] == [b"bottom"]
+
+
+def test_thousands_of_levels(open_path: Path) -> None:
+    name = b"n" * 200
+    here = make_chain(open_path, name, 3050)
     os.close(os.open(b"bottom", os.O_CREAT, dir_fd=here))
     os.symlink(b"target", b"link", dir_fd=here)
     os.close(here)
@@ -270,6 +292,23 @@ def test_thousands_of_levels(open_path: Path) -> None:
                 assert walk.xattrs(b"link") == ((), [])
                 assert walk.xattrs() == ((), [])
     assert depth == leaves == 3050 + len(open_path.parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"), [(b"d", MAX_DEPTH + 5), (b"n" * 255, MAX_PATH // 256 + 5)]
+)
+def test_what_no_reader_would_follow_is_left_out_and_told(
+    open_path: Path, name: bytes, levels: int
+) -> None:
+    os.close(make_chain(open_path, name, levels))
+    events = all_of(open_path)
+    told = [event for event in events if isinstance(event, Problem)]
+    assert [(problem.operation, problem.errno) for problem in told] == [
+        ("enter", errno.ENAMETOOLONG)
+    ]
+    entered = [event for event in events if isinstance(event, Directory)]
+    assert len(entered[-1].path) <= MAX_PATH
+    assert len(entered) == MAX_DEPTH or len(told[0].path) > MAX_PATH
 
 
 def test_no_descriptor_is_left_when_a_walk_is_given_up(tmp_path: Path) -> None:
@@ -410,13 +449,11 @@ def test_a_way_back_that_is_lost(open_path: Path) -> None:
     assert len([e for e in rest if isinstance(e, Leave)]) == 80 + len(open_path.parts) + 1
 
 
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="the system has no O_PATH")
 def test_an_unreadable_directory_is_still_an_entry(open_path: Path) -> None:
     (open_path / "dark/inner").mkdir(parents=True)
     (open_path / "light").mkdir()
-    (open_path / "dark").chmod(0o311)
-    with unprivileged():
-        if not hasattr(os, "O_PATH"):
-            pytest.skip("the system has no O_PATH")
+    with unprivileged(open_path / "dark", 0o311):
         events = all_of(open_path)
         named = all_of(open_path, open_path / "dark/inner")
     (problem,) = problems(events)
@@ -428,10 +465,10 @@ def test_an_unreadable_directory_is_still_an_entry(open_path: Path) -> None:
     assert below(open_path, named) == {"": [], "/dark": [], "/dark/inner": [], "/light": []}
 
 
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="the system has no O_PATH")
 def test_a_root_that_can_be_reached_but_not_seen(open_path: Path) -> None:
     (open_path / "dark/inner").mkdir(parents=True)
-    (open_path / "dark").chmod(0o311)
-    with unprivileged():
+    with unprivileged(open_path / "dark", 0o311):
         events = all_of(open_path / "dark/inner")
     assert problems(events) == []
     assert below(open_path, events) == {"": [], "/dark": [], "/dark/inner": []}
@@ -440,8 +477,7 @@ def test_a_root_that_can_be_reached_but_not_seen(open_path: Path) -> None:
 def test_a_directory_whose_entries_cannot_be_examined(open_path: Path) -> None:
     (open_path / "half").mkdir()
     (open_path / "half/file").touch()
-    (open_path / "half").chmod(0o644 if os.geteuid() == 0 else 0o400)
-    with unprivileged():
+    with unprivileged(open_path / "half", 0o644):
         events = all_of(open_path)
     (problem,) = problems(events)
     assert problem.path == bytes(open_path / "half/file")
@@ -449,9 +485,19 @@ def test_a_directory_whose_entries_cannot_be_examined(open_path: Path) -> None:
     assert below(open_path, events) == {"": [], "/half": []}
 
 
+def test_a_mark_that_cannot_be_read_says_nothing(open_path: Path) -> None:
+    (open_path / "CACHEDIR.TAG").write_text(CACHE_SIGNATURE)
+    (open_path / "file").touch()
+    rules = ExcludeRules(caches=True)
+    assert below(open_path, all_of(open_path, rules=rules)) == {"": ["CACHEDIR.TAG"]}
+    with unprivileged(open_path / "CACHEDIR.TAG", 0):
+        events = all_of(open_path, rules=rules)
+    assert below(open_path, events) == {"": ["CACHEDIR.TAG", "file"]}
+
+
 def test_files_of_others_are_read_all_the_same(open_path: Path) -> None:
     (open_path / "file").write_bytes(b"x")
-    with unprivileged(), walk_over(open_path) as walk:
+    with unprivileged(open_path / "file", 0o644), walk_over(open_path) as walk:
         until(iter(walk), open_path)
         descriptor = walk.open_file(b"file")
         assert os.read(descriptor, 2) == b"x"

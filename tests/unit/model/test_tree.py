@@ -376,6 +376,7 @@ def test_an_empty_leaf_below_an_inner_node_is_refused() -> None:
         list(load_directory(tree, blobs))
 
 
-def test_names_that_are_no_text_in_user_and_group_are_refused() -> None:
-    with pytest.raises(ValueError, match="surrogates"):
-        save_directory([replaced(user="\udcff")], MemoryBlobs())
+def test_user_names_that_are_no_text_are_escaped() -> None:
+    blobs = MemoryBlobs()
+    tree = save_directory([replaced(user="a\udcff")], blobs)
+    assert next(load_directory(tree, blobs)).user == "a\\udcff"

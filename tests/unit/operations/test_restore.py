@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ from holdfast.testing.trees import (
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 needs_user = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def listed(path: str | Path) -> list[str]:
+    return sorted(below.name for below in Path(path).iterdir())
+
 
 TREE = directory(
     {
@@ -119,10 +125,10 @@ def test_a_target_that_is_no_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_threads_or_descriptors_are_left(tmp_path: Path) -> None:
-    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, descriptors = threading.active_count(), len(listed("/proc/self/fd"))
     run(TREE, tmp_path / "target", verify=True)
     assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(listed("/proc/self/fd")) == descriptors
 
 
 def test_a_subtree_is_restored_without_its_path(tmp_path: Path) -> None:
@@ -200,7 +206,8 @@ def test_devices_only_when_asked_for(tmp_path: Path) -> None:
     )
     refused = run(root, tmp_path / "refused", verify=True)
     assert errors_of(refused) == [("/null", "create")]
-    assert os.listdir(tmp_path / "refused") == ["f"]
+    assert errors_of(run(root, tmp_path / "dry", dry_run=True)) == [("/null", "create")]
+    assert listed(tmp_path / "refused") == ["f"]
     assert run(root, tmp_path / "made", devices=True, verify=True).errors == ()
     made = (tmp_path / "made/null").stat()
     assert (made.st_rdev, stat.S_IMODE(made.st_mode)) == (os.makedev(1, 3), 0o666)
@@ -236,7 +243,9 @@ def test_an_owner_that_cannot_be_is_reported_and_the_set_id_bit_left_out(tmp_pat
 
 
 @needs_user
-def test_without_root_owners_stay_and_set_id_bits_of_others_are_left_out(tmp_path: Path) -> None:
+def test_without_root_owners_stay_and_set_id_bits_of_others_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tmp_path.chmod(0o777)
     target = tmp_path / "target"
     target.mkdir()
@@ -244,16 +253,18 @@ def test_without_root_owners_stay_and_set_id_bits_of_others_are_left_out(tmp_pat
     root = directory(
         {
             b"mine": file(b"x", mode=0o4755).but(owner=(65534, 65534)),
+            b"fixed": file(b"read-only", mode=0o444),
             b"root's": file(b"x", mode=0o4755).but(owner=(0, 0)),
             b"closed": directory(
-                {b"a": file(b"1"), b"b": directory(mode=0)}, mode=0o555
+                {b"a": directory(mode=0), **{b"%d" % n: file(b"x") for n in range(1000)}},
+                mode=0o555,
             ).but(owner=(0, 0)),
         }
     )
     blobs = MemoryBlobs()
     tree = save_tree(root, blobs)
     options = RestoreOptions()
-    os.chdir(target)
+    monkeypatch.chdir(target)
     os.setegid(65534)
     os.seteuid(65534)
     try:
@@ -262,13 +273,13 @@ def test_without_root_owners_stay_and_set_id_bits_of_others_are_left_out(tmp_pat
     finally:
         os.seteuid(0)
         os.setegid(0)
-        os.chdir("/")
     assert errors_of(first) == [("/root's", "mode")]
     assert errors_of(again) == [("/root's", "mode")]
+    assert again.bytes_written == 0
     assert stat.S_IMODE((target / "mine").stat().st_mode) == 0o4755
     assert stat.S_IMODE((target / "root's").stat().st_mode) == 0o755
     assert stat.S_IMODE((target / "closed").stat().st_mode) == 0o555
-    assert stat.S_IMODE((target / "closed/b").stat().st_mode) == 0
+    assert stat.S_IMODE((target / "closed/a").stat().st_mode) == 0
     assert (target / "root's").stat().st_uid == 65534
 
 
@@ -339,9 +350,7 @@ def test_an_acl_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mtime", [1 << 100, -(1 << 100), 20_000_000_000_000_000_000])
-def test_a_time_beyond_the_file_system_is_clamped_and_reported(
-    tmp_path: Path, mtime: int
-) -> None:
+def test_a_time_beyond_the_file_system_is_clamped_and_reported(tmp_path: Path, mtime: int) -> None:
     root = directory({b"f": file(b"x", mtime=mtime), b"l": symlink(b"t", mtime=mtime)})
     result = run(root, tmp_path)
     stored = (tmp_path / "f").stat().st_mtime_ns
@@ -360,7 +369,10 @@ FARM = directory(
         b"b": file(b"shared").but(group=7),
         b"other": file(b"alone").but(group=8),
         b"sub": directory(
-            {b"c": file(b"shared").but(group=7), b"deep": directory({b"d": file(b"shared").but(group=7)})}
+            {
+                b"c": file(b"shared").but(group=7),
+                b"deep": directory({b"d": file(b"shared").but(group=7)}),
+            }
         ),
     }
 )
@@ -415,14 +427,17 @@ def test_a_holder_that_is_damaged_passes_the_content_on(tmp_path: Path) -> None:
         ("/a", "read"), ("/b", "read"), ("/sub/c", "read"), ("/sub/deep/d", "read")
     ]  # fmt: skip
     assert (tmp_path / "other").read_bytes() == b"alone"
-    assert sorted(os.listdir(tmp_path)) == ["other", "sub"]
+    assert listed(tmp_path) == ["other", "sub"]
 
 
 def test_many_names_of_few_files(tmp_path: Path) -> None:
     farm = directory(
         {
             b"%d" % outer: directory(
-                {b"%d" % inner: file(b"%d" % (inner % 5)).but(group=inner % 5) for inner in range(300)}
+                {
+                    b"%d" % inner: file(b"%d" % (inner % 5)).but(group=inner % 5)
+                    for inner in range(300)
+                }
             )
             for outer in range(10)
         }
@@ -603,7 +618,7 @@ def test_leftovers_of_a_crashed_restore_go_away(tmp_path: Path) -> None:
     leftover.write_bytes(b"half")
     (tmp_path / ".holdfast-mine").write_bytes(b"not one of them")
     run(directory({b"f": file(b"x")}), tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [".holdfast-mine", "f"]
+    assert listed(tmp_path) == [".holdfast-mine", "f"]
 
 
 def test_an_immutable_file_is_reported_and_the_rest_restored(tmp_path: Path) -> None:
@@ -616,7 +631,7 @@ def test_an_immutable_file_is_reported_and_the_rest_restored(tmp_path: Path) -> 
         os.system(f"chattr -i {tmp_path / 'f'}")  # noqa: S605
     assert errors_of(result) == [("/f", "create")]
     assert (tmp_path / "f").read_bytes() == b"mine"
-    assert sorted(os.listdir(tmp_path)) == ["f", "g"]
+    assert listed(tmp_path) == ["f", "g"]
 
 
 def test_names_that_the_file_system_refuses(tmp_path: Path) -> None:
@@ -627,7 +642,7 @@ def test_names_that_the_file_system_refuses(tmp_path: Path) -> None:
     assert sorted(errors_of(result)) == [
         ("/" + "d" * 300, "create"), ("/" + "n" * 256, "examine")
     ]  # fmt: skip
-    assert os.listdir(tmp_path) == ["ok"]
+    assert listed(tmp_path) == ["ok"]
 
 
 # ------------------------------------------------------------------------------ selection
@@ -639,7 +654,11 @@ def test_include_and_exclude(tmp_path: Path) -> None:
             b"a.txt": file(b"1"),
             b"a.bin": file(b"2"),
             b"docs": directory(
-                {b"b.txt": file(b"3"), b"secret.txt": file(b"4"), b"old": directory({b"c.txt": file()})}
+                {
+                    b"b.txt": file(b"3"),
+                    b"secret.txt": file(b"4"),
+                    b"old": directory({b"c.txt": file()}),
+                }
             ),
             b"none": directory({b"d.bin": file(b"5")}),
         }
@@ -650,14 +669,20 @@ def test_include_and_exclude(tmp_path: Path) -> None:
     assert len(observed(tmp_path / "all of docs")) == 5
 
 
+def test_directories_without_anything_included_are_not_created(tmp_path: Path) -> None:
+    for delete in (False, True):
+        run(TREE, tmp_path, include=Patterns(["small"]), delete=delete)
+        assert listed(tmp_path) == ["small"]
+
+
 def test_patterns_are_on_paths_of_the_snapshot(tmp_path: Path) -> None:
     root = directory({b"top": directory({b"sub": directory({b"f": file(), b"g": file()})})})
     run(root, tmp_path / "1", path=b"/top/sub", include=Patterns(["/top/sub/f"]))
-    assert os.listdir(tmp_path / "1") == ["f"]
+    assert listed(tmp_path / "1") == ["f"]
     run(root, tmp_path / "2", path=b"/top/sub", include=Patterns(["/top"]))
-    assert sorted(os.listdir(tmp_path / "2")) == ["f", "g"]
+    assert listed(tmp_path / "2") == ["f", "g"]
     run(root, tmp_path / "3", path=b"/top/sub", include=Patterns(["/elsewhere"]))
-    assert os.listdir(tmp_path / "3") == []
+    assert listed(tmp_path / "3") == []
 
 
 def test_a_directory_on_the_way_gets_its_metadata_only_when_it_is_created(tmp_path: Path) -> None:
@@ -668,7 +693,7 @@ def test_a_directory_on_the_way_gets_its_metadata_only_when_it_is_created(tmp_pa
     (tmp_path / "old/d").chmod(0o500)
     run(root, tmp_path / "old", include=Patterns(["*.txt"]))
     assert observed(tmp_path / "old")[b"d"][1] == 0o500
-    assert os.listdir(tmp_path / "old/d") == ["f.txt"]
+    assert listed(tmp_path / "old/d") == ["f.txt"]
 
 
 # ------------------------------------------------------------------------------ deletion
@@ -756,10 +781,11 @@ def test_a_dry_run_says_what_a_restore_does_and_does_nothing(
     before = observed(tmp_path)
     planned: list[Action] = []
     done: list[Action] = []
-    options = {"overwrite": overwrite, "delete": True}
-    plan = run(SMALL, tmp_path, dry_run=True, on_action=planned.append, **options)
+    plan = run(
+        SMALL, tmp_path, dry_run=True, overwrite=overwrite, delete=True, on_action=planned.append
+    )
     assert observed(tmp_path) == before
-    result = run(SMALL, tmp_path, on_action=done.append, **options)
+    result = run(SMALL, tmp_path, overwrite=overwrite, delete=True, on_action=done.append)
     if overwrite is Overwrite.ALWAYS:  # reading shows that what might be updated is right
         done = [Action("/g", Deed.UPDATE) if action.path == "/g" else action for action in done]
     if overwrite in (Overwrite.NEVER, Overwrite.IF_NEWER):  # its entries are restored all the same
@@ -808,36 +834,75 @@ def test_a_directory_that_contains_itself(tmp_path: Path) -> None:
     assert errors_of(result) == [("/d/d", "read")]
 
 
-class Broken(MemoryBlobs):
+class Broken:
     """A store that is lost after some blobs."""
 
-    def __init__(self, after: int, error: BaseException) -> None:
-        super().__init__()
-        self.after = after
-        self.error = error
+    def __init__(self, blobs: MemoryBlobs, after: int, error: BaseException) -> None:
+        self._blobs = blobs
+        self._after = after
+        self._error = error
 
     def load(self, blob: BlobId) -> bytes:
-        self.after -= 1
-        if self.after < 0:
-            raise self.error
-        return super().load(blob)
+        self._after -= 1
+        if self._after < 0:
+            raise self._error
+        return self._blobs.load(blob)
+
+    def prefetch(self, blobs: Iterable[BlobId]) -> None:
+        self._blobs.prefetch(blobs)
 
 
-@pytest.mark.parametrize("error", [BackendError("data/x", "gone"), MemoryError(), OSError(5, "cache")])
+class Slow:
+    """A store that is lost while a large file is being read, slowly."""
+
+    def __init__(self, blobs: MemoryBlobs, large: BlobId, lost: BlobId) -> None:
+        self._blobs = blobs
+        self._large = large
+        self._lost = lost
+        self._begun = threading.Event()
+        self._never = threading.Event()
+        self.loads = 0
+
+    def load(self, blob: BlobId) -> bytes:
+        if blob == self._lost:
+            self._begun.wait()
+            raise BackendError("data/x", "gone")
+        if blob == self._large:
+            self._begun.set()
+            self._never.wait(0.001)
+            self.loads += 1
+        return self._blobs.load(blob)
+
+    def prefetch(self, blobs: Iterable[BlobId]) -> None:
+        self._blobs.prefetch(blobs)
+
+
+def test_a_large_file_is_given_up_when_the_store_is_lost(tmp_path: Path) -> None:
+    blobs = MemoryBlobs()
+    root = directory({b"large": file(*[b"x" * BLOB] * 10_000), b"other": file(b"y")})
+    slow = Slow(blobs, blobs.add(b"x" * BLOB), blobs.add(b"y"))
+    with pytest.raises(BackendError):
+        restore(save_tree(root, blobs), b"/", tmp_path, slow, RestoreOptions())
+    assert slow.loads < 5000
+    assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error", [BackendError("data/x", "gone"), MemoryError(), OSError(5, "cache")]
+)
 @pytest.mark.parametrize("after", [1, 3, 50, 700])
-def test_a_failing_store_ends_the_restore(
-    tmp_path: Path, error: BaseException, after: int
-) -> None:
+def test_a_failing_store_ends_the_restore(tmp_path: Path, error: BaseException, after: int) -> None:
     root = directory(
         {b"%d" % n: directory({b"%d" % i: file(b"%d" % i) for i in range(50)}) for n in range(30)}
     )
-    blobs = Broken(after, error)
+    blobs = MemoryBlobs()
     tree = save_tree(root, blobs)
-    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    broken = Broken(blobs, after, error)
+    threads, descriptors = threading.active_count(), len(listed("/proc/self/fd"))
     with pytest.raises(type(error)):
-        restore(tree, b"/", tmp_path / "target", blobs, RestoreOptions())
+        restore(tree, b"/", tmp_path / "target", broken, RestoreOptions())
     assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(listed("/proc/self/fd")) == descriptors
     complete = expected(root)
     for path, seen in observed(tmp_path / "target").items():
         assert not path.rpartition(b"/")[2].startswith(b".")
@@ -939,12 +1004,11 @@ def test_blobs_are_announced_before_they_are_loaded(tmp_path: Path) -> None:
     assert blobs.add(b"hello") not in blobs.hinted
 
 
-def test_a_socket_in_the_target_is_replaced(tmp_path: Path) -> None:
+def test_a_socket_in_the_target_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as listener:
-        os.chdir(tmp_path)
-        try:
-            listener.bind("f")
-        finally:
-            os.chdir("/")
+        listener.bind("f")
     assert run(directory({b"f": file(b"x")}), tmp_path, verify=True).errors == ()
     assert (tmp_path / "f").read_bytes() == b"x"

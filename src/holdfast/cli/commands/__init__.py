@@ -1,1 +1,1 @@
-
+"""One module per command; each has its `click.Command` as `command`."""

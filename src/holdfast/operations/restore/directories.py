@@ -23,7 +23,6 @@ from holdfast.filesystem.target import (
     enter_directory,
     fold,
     folds_names,
-    is_safe,
     is_temporary,
     leave_directory,
     make_directory,
@@ -83,8 +82,6 @@ class OpenDirectory:
 
     def refusal(self, name: bytes) -> str:
         """Why there cannot be an entry of that name; "" when there can."""
-        if not is_safe(name):
-            return "this is not the name of a file"
         if self.folds and self._folded.setdefault(fold(name), name) != name:
             return "the target takes this name for that of another entry"
         return ""
@@ -352,10 +349,13 @@ def extra_names(names: list[bytes], tree: BlobId, loader: BlobLoader) -> set[byt
 
 
 def _first_blobs(nodes: list[Node]) -> list[BlobId]:
-    """The blobs with which files begin; those behind are asked for when it comes to them."""
+    """The blobs with which files begin; those behind are asked for when it comes to them.
+
+    Of files with hard links most are not read, so they are asked for late, too.
+    """
     blobs: list[BlobId] = []
     for node in nodes:
-        if node.type != NodeType.FILE or node.payload is None:
+        if node.type != NodeType.FILE or node.payload is None or node.filesystem is not None:
             continue
         content = cast("Content", node.payload)
         if isinstance(content, bytes):

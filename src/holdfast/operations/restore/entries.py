@@ -10,7 +10,13 @@ from typing import Final, cast
 
 from holdfast.errors import DamagedRepository
 from holdfast.filesystem.apply import apply_to_descriptor, apply_to_name, apply_to_new_file
-from holdfast.filesystem.contents import Piece, read_pieces, update_pieces, write_pieces
+from holdfast.filesystem.contents import (
+    Piece,
+    first_difference,
+    read_pieces,
+    update_pieces,
+    write_pieces,
+)
 from holdfast.filesystem.target import (
     TargetError,
     TemporaryNames,
@@ -23,7 +29,7 @@ from holdfast.filesystem.target import (
 )
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import BlobLoader
-from holdfast.operations.restore.judge import Verdict, is_protected, judge
+from holdfast.operations.restore.judge import Verdict, check_wanted, is_protected, judge
 from holdfast.operations.restore.links import Group, Holder, Holders, make_link
 from holdfast.operations.restore.options import RestoreOptions
 from holdfast.operations.restore.result import Deed, Tally
@@ -173,11 +179,29 @@ class EntryRestorer:
         if verdict is Verdict.RIGHT and found is not None:
             self._tally.skip(job.path, is_file=True, protected=False)
             return Holder(job.around.place, job.node.name, found.st_dev, found.st_ino)
-        if verdict in (Verdict.UPDATE, Verdict.REFRESH):
-            fd = open_file(job.fd, job.node.name, write=verdict is Verdict.UPDATE)
+        if verdict is Verdict.UPDATE:
+            fd = open_file(job.fd, job.node.name, write=True)
+            if fd is not None:
+                return self._change_file(job, fd, verdict)
+            if found is not None and self._is_equal(job, found):
+                verdict = Verdict.REFRESH
+        if verdict is Verdict.REFRESH:
+            fd = open_file(job.fd, job.node.name, write=False)
             if fd is not None:
                 return self._change_file(job, fd, verdict)
         return self._create_file(job, found)
+
+    def _is_equal(self, job: Job, found: os.stat_result) -> bool:
+        """Whether a file that cannot be written has the right content already."""
+        if found.st_size != job.node.size:
+            return False
+        fd = open_file(job.fd, job.node.name, write=False)
+        if fd is None:
+            return False
+        try:
+            return first_difference(fd, self._pieces(job)) is None
+        finally:
+            os.close(fd)
 
     def _change_file(self, job: Job, fd: int, verdict: Verdict) -> Holder | None:
         """Bring an existing file up to date; its mtime comes last."""
@@ -234,8 +258,7 @@ class EntryRestorer:
             protected = verdict is Verdict.PROTECTED
             self._tally.skip(job.path, is_file=False, protected=protected)
             return
-        if node.type in _DEVICES and not self._options.devices:
-            raise TargetError("create", "a device, which is left out unless devices are asked for")
+        check_wanted(node, self._options)
         temporary = next(self._temporary)
         _make_other(job.fd, temporary, node)
         try:

@@ -8,8 +8,11 @@ from enum import Enum, auto
 
 from holdfast.filesystem.apply import may_change_owners, wanted_mode
 from holdfast.filesystem.metadata import node_type
+from holdfast.filesystem.target import TargetError
 from holdfast.model.node import Node, NodeType
-from holdfast.operations.restore.options import Overwrite
+from holdfast.operations.restore.options import Overwrite, RestoreOptions
+
+DEVICES = (NodeType.CHARACTER_DEVICE, NodeType.BLOCK_DEVICE)
 
 
 class Verdict(Enum):
@@ -67,6 +70,16 @@ def is_protected(node: Node, found: os.stat_result, overwrite: Overwrite) -> boo
     return overwrite is Overwrite.IF_NEWER and found.st_mtime_ns >= node.mtime
 
 
+def check_wanted(node: Node, options: RestoreOptions) -> None:
+    """Refuse what is created only when it is asked for.
+
+    Raises:
+        TargetError: it is not.
+    """
+    if node.type in DEVICES and not options.devices:
+        raise TargetError("create", "a device, which is left out unless devices are asked for")
+
+
 def is_same_type(node: Node, found: os.stat_result) -> bool:
     """Whether an entry of the target is of the node's type."""
     return node_type(found) == node.type
@@ -76,7 +89,7 @@ def _seems_unchanged(node: Node, found: os.stat_result) -> bool:
     """Whether size and mtime (of a device its number, too) say that the content is the same."""
     if found.st_mtime_ns != node.mtime:
         return False
-    if node.type in (NodeType.CHARACTER_DEVICE, NodeType.BLOCK_DEVICE):
+    if node.type in DEVICES:
         return found.st_rdev == node.payload
     return node.type not in (NodeType.FILE, NodeType.SYMLINK) or found.st_size == node.size
 

@@ -37,7 +37,8 @@ class RestoreOptions:
     its metadata is restored only then.
 
     Attributes:
-        include: only entries that match, and what is below directories that match; None for all.
+        include: only entries that match, and what is below directories that match; all when
+            there are no patterns.
         exclude: not these, nor anything below them; stronger than `include`.
         overwrite: see `Overwrite`.
         delete: remove from restored directories what the snapshot does not have there. What

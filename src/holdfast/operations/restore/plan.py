@@ -18,7 +18,7 @@ from holdfast.filesystem.target import (
 from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.operations.restore.directories import extra_names
-from holdfast.operations.restore.judge import Verdict, judge
+from holdfast.operations.restore.judge import Verdict, check_wanted, judge
 from holdfast.operations.restore.options import RestoreOptions
 from holdfast.operations.restore.purge import Purge
 from holdfast.operations.restore.result import Deed, Tally
@@ -86,6 +86,8 @@ class Planner:
         place = Place(level.place, node.name)
         try:
             verdict = judge(node, self._status(node.name), self._options.overwrite)
+            if verdict in _DEEDS:
+                check_wanted(node, self._options)
         except TargetError as error:
             self._tally.problem(place.path, error)
             return

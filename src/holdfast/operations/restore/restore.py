@@ -135,7 +135,7 @@ class _Restore:
 
     def announce(self, passes: int) -> None:
         """Tell the progress what is to come; that costs a pass over the trees."""
-        if self.progress is not None:
+        if self.progress is not None and self.progress.is_watched:
             total = _Total()
             self._traverse(total)
             self.progress.expect(total.entries * passes, total.size * passes)

@@ -95,13 +95,8 @@ class Selection:
     """The patterns of a restore; gives the scope of each directory."""
 
     def __init__(self, options: RestoreOptions) -> None:
-        self._include = options.include
+        self._include = options.include or None
         self._exclude = options.exclude or None
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether there are no patterns at all."""
-        return self._include is None and self._exclude is None
 
     def holds(self, path: bytes) -> bool:
         """Whether the root of a restore is selected: it, or a directory above it, is included."""

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 from holdfast.errors import DamagedRepository
+from holdfast.filesystem.target import is_safe
 from holdfast.model.descent import Descent
 from holdfast.model.node import Node, NodeType
 from holdfast.model.path import join_path, split_path
@@ -125,7 +126,7 @@ class _Traversal:
         while (node := self._descent.next()) is not None:
             self._climb(len(self._descent.path))
             level = self._levels[-1][0]
-            if level.abandoned:
+            if level.abandoned or not self._is_sound(level, node):
                 continue
             choice = level.scope.judge(node.name, is_directory=node.type == NodeType.DIRECTORY)
             if node.type != NodeType.DIRECTORY:
@@ -134,6 +135,14 @@ class _Traversal:
             elif choice.descend:
                 self._descend(level, node, selected=choice.selected)
         self._climb(0)
+
+    def _is_sound(self, level: Level, node: Node) -> bool:
+        """Whether a name is one: the model has checked it, but here much depends on it."""
+        if is_safe(node.name):
+            return True
+        tree = (level.tree or b"").hex()
+        self._visitor.damaged(level.place, DamagedRepository(f"tree {tree}", "a name is none"))
+        return False
 
     def _descend(self, parent: Level, node: Node, *, selected: bool) -> None:
         path = join_path(self._descent.path, node.name)

@@ -20,15 +20,13 @@ from holdfast.filesystem.target import (
 )
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import BlobLoader
-from holdfast.operations.restore.judge import is_same_type
+from holdfast.operations.restore.judge import DEVICES, is_same_type
 from holdfast.operations.restore.links import Group
 from holdfast.operations.restore.options import RestoreOptions
 from holdfast.operations.restore.result import Tally
 from holdfast.operations.restore.scope import Place
 from holdfast.operations.restore.traverse import Level
 from holdfast.progress import Progress
-
-_DEVICES = (NodeType.CHARACTER_DEVICE, NodeType.BLOCK_DEVICE)
 
 
 class Verifier:
@@ -63,6 +61,7 @@ class Verifier:
         self._kept = tally.kept
         self.entries = self.size = 0
         self._groups: dict[Group, tuple[int, int]] = {}
+        self._compared: set[Group] = set()
         self._missing = 0  # so many levels are not in the target
 
     def close(self) -> None:
@@ -95,7 +94,7 @@ class Verifier:
     def entry(self, level: Level, node: Node) -> None:
         """See `Visitor.entry`."""
         path = level.place.below(node.name)
-        if path not in self._kept and (self._options.devices or node.type not in _DEVICES):
+        if path not in self._kept and (self._options.devices or node.type not in DEVICES):
             try:
                 self._compare(path, node)
             except TargetError as error:
@@ -142,14 +141,18 @@ class Verifier:
         elif node.type == NodeType.SYMLINK:
             if _target_of(fd, node.name) != node.payload:
                 self._differs(path, "the link leads elsewhere")
-        elif node.type in _DEVICES and status.st_rdev != node.payload:
+        elif node.type in DEVICES and status.st_rdev != node.payload:
             self._differs(path, "it is another device")
 
     def _compare_file(self, path: bytes, node: Node, fd: int, status: os.stat_result) -> None:
         if node.filesystem is not None:
-            inode = (status.st_dev, status.st_ino)
-            if self._groups.setdefault((node.filesystem, node.inode), inode) != inode:
+            group, inode = (node.filesystem, node.inode), (status.st_dev, status.st_ino)
+            known = self._groups.setdefault(group, inode)
+            if known != inode:
                 self._differs(path, "it is not linked to the other names of its file")
+            elif group in self._compared:
+                return
+            self._compared.add(group)
         if status.st_size != node.size:
             self._differs(path, f"{status.st_size} bytes instead of {node.size}")
             return

@@ -1,0 +1,151 @@
+"""The command ``holdfast``: the options before the command, and where the commands are."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import click
+
+from holdfast import __version__
+from holdfast.cli.connect import Connector
+from holdfast.cli.logs import set_up
+from holdfast.errors import UsageError
+from holdfast.overrides import override
+from holdfast.settings import load_config
+
+if TYPE_CHECKING:
+    from click import Command, Context, HelpFormatter
+
+COMMANDS = {
+    "init": "",
+    "create": "backup",
+    "list": "snapshots",
+    "browse": "ls",
+    "restore": "",
+    "validate": "check",
+    "dump": "",
+    "find": "",
+    "diff": "",
+    "stats": "",
+}
+"""The commands in the order in which they are needed, each with its alias."""
+
+GLOBAL_FLAGS = frozenset(
+    {
+        "-q",
+        "-v",
+        "--cache-dir",
+        "--config",
+        "--debug",
+        "--json",
+        "--no-cache",
+        "--quiet",
+        "--verbose",
+    }
+)
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    failed; also: some files could not be restored
+  2    the command line makes no sense
+  3    the backup was made, but some source items could not be read
+  4    validation found damage
+  10   there is no repository
+  12   wrong password
+  130  interrupted
+"""
+
+_VERBS = {alias: verb for verb, alias in COMMANDS.items() if alias}
+
+
+class LazyGroup(click.Group):
+    """Finds a command by its name or alias, and imports its module only then."""
+
+    @override
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of all commands, without aliases."""
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002 - likewise
+        """The command of that name or alias."""
+        verb = _VERBS.get(cmd_name, cmd_name)
+        if verb not in COMMANDS:
+            return None
+        command: Command = import_module(f"holdfast.cli.commands.{verb}").command
+        return command
+
+    @override
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        """The command that the first argument names, and its arguments."""
+        names = [*COMMANDS, *_VERBS]
+        if args[0] not in names:
+            close = difflib.get_close_matches(args[0], names, n=1)
+            ctx.fail(
+                f"there is no command {args[0]!r}" + f": did you mean {close[0]!r}?" * bool(close)
+            )
+        return super().resolve_command(ctx, args)
+
+    @override
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """List the commands, each with its alias."""
+        rows = []
+        for verb, alias in COMMANDS.items():
+            command = self.get_command(ctx, verb)
+            if command is not None:
+                rows.append((f"{verb}, {alias}" if alias else verb, command.get_short_help_str(80)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class GlobalOptions(TypedDict):
+    """The options before the command."""
+
+    verbose: bool
+    debug: bool
+    json: bool
+    quiet: bool
+    config: str | None
+    cache_dir: str | None
+    no_cache: bool
+
+
+@click.group(
+    "holdfast",
+    cls=LazyGroup,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("-v", "--verbose", is_flag=True, help="Tell more on standard error.")
+@click.option("--debug", is_flag=True, help="Tell everything, and where an error came from.")
+@click.option("--json", is_flag=True, help="Make standard output one JSON document.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("--config", metavar="FILE", help="A YAML file with defaults.")
+@click.option("--cache-dir", metavar="DIR", help="Where indexes are cached.")
+@click.option("--no-cache", is_flag=True, help="Cache nothing.")
+@click.version_option(__version__, prog_name="holdfast", message="%(prog)s %(version)s")
+@click.pass_obj
+def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
+    """Deduplicating, encrypting backups.
+
+    The repository is named by -b, HOLDFAST_REPOSITORY or the config file. Its password comes from
+    the file named by -p, from HOLDFAST_PASSWORD, HOLDFAST_PASSWORD_FILE or
+    HOLDFAST_PASSWORD_COMMAND, from the config file, or is asked for.
+    """
+    level = logging.INFO if options["verbose"] else logging.WARNING
+    set_up(logging.DEBUG if options["debug"] else level)
+    connect.output.verbose = options["verbose"]
+    connect.output.quiet = options["quiet"]
+    if options["no_cache"] and options["cache_dir"] is not None:
+        raise UsageError("give either --cache-dir or --no-cache")
+    connect.cache = not options["no_cache"]
+    connect.cache_dir = options["cache_dir"]
+    if options["config"] is not None:
+        connect.config = load_config(Path(options["config"]))

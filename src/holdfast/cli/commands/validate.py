@@ -1,0 +1,107 @@
+"""``holdfast validate``: look for damage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from holdfast import DamagedRepository, UsageError
+from holdfast.cli.bar import progress_bar
+from holdfast.cli.connect import Connector
+from holdfast.cli.exit_codes import CommandError, ExitCode
+from holdfast.cli.output import Output
+from holdfast.cli.params import RepositoryOptions, repository_options
+from holdfast.cli.text import count, escaped, size
+
+if TYPE_CHECKING:
+    from holdfast import CheckReport, Finding
+
+SHOWN_PATHS = 10
+"""Most paths that are named for one finding in one snapshot; with -v all that are known."""
+
+
+class ValidateOptions(RepositoryOptions):
+    """What `validate` is told."""
+
+    snapshot: tuple[str, ...]
+    full_check: bool
+    read_data: bool
+    read_data_subset: str | None
+
+
+@click.command("validate", short_help="Look for damage.")
+@repository_options
+@click.option(
+    "-s",
+    "--snapshot",
+    multiple=True,
+    metavar="SNAPSHOT",
+    help="Only what this snapshot needs; may be repeated.",
+)
+@click.option("--full-check", is_flag=True, help="Compare every pack's contents with the index.")
+@click.option("--read-data", is_flag=True, help="Read all data.")
+@click.option("--read-data-subset", metavar="10%|3/10", help="Read so much of the data.")
+@click.pass_obj
+def command(connect: Connector, **options: Unpack[ValidateOptions]) -> ExitCode:
+    """Check that everything is there and unharmed; exit code 4 if not.
+
+    Without options: all small objects, every directory of every snapshot, and that every file's
+    data is stored, without reading the data.
+    """
+    if options["read_data"] and options["read_data_subset"] is not None:
+        raise UsageError("give either --read-data or --read-data-subset")
+    try:
+        report = _check(connect, options)
+    except DamagedRepository as error:  # too damaged even to look at
+        if connect.output.json:
+            connect.output.field("valid", value=False)
+        raise CommandError(str(error), ExitCode.DAMAGED) from error
+    if connect.output.json:
+        connect.output.document(report.dict())
+    else:
+        _tell(report, connect.output)
+    return ExitCode.DONE if report.valid else ExitCode.DAMAGED
+
+
+def _check(connect: Connector, options: ValidateOptions) -> CheckReport:
+    with (
+        connect.open(options["repository"], options["password_file"]) as repo,
+        progress_bar(connect.output, "validating") as progress,
+    ):
+        return repo.check(
+            options["snapshot"] or None,
+            options["read_data_subset"] or options["read_data"],
+            full=options["full_check"],
+            progress=progress,
+        )
+
+
+def _tell(report: CheckReport, output: Output) -> None:
+    for finding in report.findings:
+        if finding.is_error or output.verbose:
+            _tell_finding(finding, output)
+    looked = (
+        f"{count(report.snapshots, 'snapshot')}, {count(report.packs, 'pack')}, "
+        f"{count(report.blobs, 'blob')}; {count(report.packs_read, 'pack')} read whole "
+        f"({size(report.bytes_read)})"
+    )
+    harmless = len(report.findings) - len(report.errors)
+    told = f"; {count(harmless, 'harmless finding')}" if harmless else ""
+    if report.valid:
+        output.summary(f"no damage found: {looked}{told}")
+        return
+    hurt = {each.snapshot for finding in report.errors for each in finding.hurts}
+    print(f"{count(len(report.errors), 'finding')} of damage, {count(len(hurt), 'snapshot')} hurt")
+    output.summary(f"looked at {looked}{told}")
+
+
+def _tell_finding(finding: Finding, output: Output) -> None:
+    print(escaped(f"{finding.kind}: {finding.object}: {finding.message}"))
+    for hurt in finding.hurts:
+        print(escaped(f"  snapshot {hurt.snapshot[:8]}: {count(hurt.count, 'path')}"))
+        shown = hurt.paths if output.verbose else hurt.paths[:SHOWN_PATHS]
+        for path in shown:
+            print(f"    {escaped(path)}")
+        if hurt.count > len(shown):
+            print(f"    and {hurt.count - len(shown):,} more")

@@ -1,0 +1,68 @@
+"""Options that several commands have, and the kinds of values that options take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal, ParamSpec, TypeAlias, TypedDict, TypeVar
+
+import click
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+GroupKey: TypeAlias = Literal["host", "paths", "tags"]
+"""What snapshots of one group have in common."""
+
+_GROUP_KEYS: dict[str, GroupKey] = {"host": "host", "paths": "paths", "tags": "tags"}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
+_POWERS = " KMGTP"
+
+
+class RepositoryOptions(TypedDict):
+    """Which repository, and where its password is."""
+
+    repository: str | None
+    password_file: str | None
+
+
+def repository_options(command: Callable[P, T]) -> Callable[P, T]:
+    """Give a command ``-b`` and ``-p``."""
+    password_file = click.option(
+        "-p", "--password-file", metavar="FILE", help="File that holds the password."
+    )
+    repository = click.option(
+        "-b",
+        "--backend",
+        "--repository",
+        "repository",
+        metavar="LOCATION",
+        help="The repository: a directory or file:///path.",
+    )
+    return repository(password_file(command))
+
+
+def size_in_bytes(text: str) -> int:
+    """A number of bytes, such as ``100M`` or ``1.5GiB``; units are binary."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size, such as 100M or 1.5GiB")
+    return int(float(match[1]) * 1024 ** _POWERS.index(match[2].upper() or " "))
+
+
+def moment(text: str) -> datetime:
+    """A time in ISO 8601, in the local zone unless it names one."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise click.BadParameter(f"{text!r} is no time, such as 2026-11-21T08:30") from None
+
+
+def group_keys(text: str) -> tuple[GroupKey, ...]:
+    """What the snapshots of a group have in common, separated by commas."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    unknown = [word for word in words if word not in _GROUP_KEYS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(_GROUP_KEYS)}")
+    return tuple(_GROUP_KEYS[word] for word in words)

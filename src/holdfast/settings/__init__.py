@@ -1,0 +1,6 @@
+"""What a user set where: flags before environment variables before the config file."""
+
+from holdfast.settings.access import PasswordSource, find_location, find_password_source
+from holdfast.settings.config import Config, load_config
+
+__all__ = ["Config", "PasswordSource", "find_location", "find_password_source", "load_config"]

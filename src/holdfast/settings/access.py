@@ -1,0 +1,64 @@
+"""Where the repository is and where its password comes from: the first place that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from holdfast import environment
+from holdfast.settings.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordSource:
+    """One place to have a password from; exactly one of the three is given.
+
+    Attributes:
+        password: the password itself.
+        file: name of a file that holds it.
+        command: program, and its arguments, that prints it.
+    """
+
+    password: str | None = field(default=None, repr=False)
+    file: str | None = None
+    command: str | tuple[str, ...] | None = None
+
+
+def find_location(flag: str | None, config: Config) -> str | None:
+    """The repository's location: a flag, HOLDFAST_*, RESTIC_*, the config file."""
+    if flag is not None:
+        return flag
+    return environment.first("HOLDFAST_REPOSITORY", "RESTIC_REPOSITORY") or config.repository
+
+
+def find_password_source(flag: str | None, config: Config) -> PasswordSource | None:
+    """Where the password comes from, in the same order.
+
+    Args:
+        flag: the password file that was named on the command line.
+        config: the config file.
+
+    Returns:
+        The source; None when no place says anything.
+    """
+    if flag is not None:
+        return PasswordSource(file=flag)
+    for prefix in ("HOLDFAST", "RESTIC"):
+        found = _from_environment(prefix)
+        if found is not None:
+            return found
+    if config.password_file is not None:
+        return PasswordSource(file=config.password_file)
+    if config.password_command is not None:
+        return PasswordSource(command=config.password_command)
+    return None
+
+
+def _from_environment(prefix: str) -> PasswordSource | None:
+    password = environment.variable(f"{prefix}_PASSWORD")
+    if password is not None:
+        return PasswordSource(password=password)
+    file = environment.variable(f"{prefix}_PASSWORD_FILE")
+    if file is not None:
+        return PasswordSource(file=file)
+    command = environment.variable(f"{prefix}_PASSWORD_COMMAND") if prefix == "HOLDFAST" else None
+    return None if command is None else PasswordSource(command=command)

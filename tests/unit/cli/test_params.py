@@ -1,0 +1,53 @@
+"""Values of options are what was meant, or are refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import pytest
+
+from holdfast.cli.params import group_keys, moment, size_in_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("17", 17),
+        ("17B", 17),
+        ("1k", 1024),
+        ("1.5KiB", 1536),
+        ("100M", 100 << 20),
+        ("100 mb", 100 << 20),
+        ("2GiB", 2 << 30),
+        ("1T", 1 << 40),
+        ("1p", 1 << 50),
+    ],
+)
+def test_sizes_are_binary(text: str, number: int) -> None:
+    assert size_in_bytes(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1", "1X", "1,5M", "1e3", "0x10"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no size"):
+        size_in_bytes(text)
+
+
+def test_times_are_aware() -> None:
+    assert moment("2026-11-21T08:30+01:00") == datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
+    assert moment("2026-11-21").utcoffset() is not None
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026-13-01", "21.11.2026"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no time"):
+        moment(text)
+
+
+def test_keys_of_groups() -> None:
+    assert group_keys("tags, host") == ("tags", "host")
+    assert group_keys("") == ()
+    with pytest.raises(click.BadParameter, match="'colour' is none of host, paths, tags"):
+        group_keys("host,colour")
