@@ -13,6 +13,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from tests.compat.making import described, told_by_reader
+
 from holdfast.backend import LocalBackend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.model.content import ContentBuilder
@@ -27,7 +29,6 @@ from holdfast.store import Settings, Store, Writer, create_store
 from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.keys import seal_slot
 from holdfast.testing.layouts import directory_node, node, snapshot_of
-from tests.compat.making import described, told_by_reader
 
 PASSWORD = "pässword"
 OTHER_PASSWORD = b"\xff other password"

@@ -222,7 +222,7 @@ class Repository:
 
     def __init__(self, root: Path, password: str | bytes) -> None:
         self.root = root
-        numbers = [int(name[7:]) for name in self.names("config", "(0|[1-9][0-9]*)")]
+        numbers = [int(name[7:]) for name in self.names("config", "(0|[1-9][0-9]{0,8})")]
         need(numbers, "there is no repository")  # F3
         name = f"config/{max(numbers)}"
         config = self.get(name, MIB)

@@ -12,14 +12,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-import holdfast
-
-from holdfast.backend import LocalBackend, ReadOnly
-from holdfast.clock import SYSTEM_CLOCK
-from holdfast.model.snapshot import decode_snapshot
-
-from holdfast.store import open_store
 from tests.compat import make_repository, reader
 from tests.compat.making import (
     described,
@@ -29,6 +21,13 @@ from tests.compat.making import (
     told_by_holdfast,
     told_by_reader,
 )
+
+import holdfast
+from holdfast.backend import LocalBackend, ReadOnly
+from holdfast.clock import SYSTEM_CLOCK
+from holdfast.model.snapshot import decode_snapshot
+from holdfast.model.tree import save_directory
+from holdfast.store import open_store
 
 REPOSITORIES = Path(__file__).parent / "repositories"
 KEPT = sorted(path for path in REPOSITORIES.iterdir() if path.is_dir())
@@ -91,8 +90,8 @@ def test_the_same_contents_are_not_stored_again(place: Path, tmp_path: Path) -> 
     store = reopened(copy, make_repository.PASSWORD)
     with store.writer({}) as writer:
         nodes = make_repository.save_nodes(store, writer)
-        make_repository.save_directory(nodes, writer)
-        make_repository.save_directory(nodes[:3], writer)
+        save_directory(nodes, writer)
+        save_directory(nodes[:3], writer)
         assert (writer.blobs, writer.added) == (0, 0)
 
 

@@ -71,7 +71,7 @@ class Comparison:
             _close(here)
 
     def _list(self, here: Pair, pending: list[list[bytes]]) -> Iterator[str]:
-        names = [{os.fsencode(name) for name in os.listdir(each)} for each in here]
+        names = [_names(each) for each in here]
         for name in sorted(names[0] - names[1]):
             yield self._say(name, "is missing in the copy")
         for name in sorted(names[1] - names[0]):
@@ -92,7 +92,8 @@ class Comparison:
         pending.append(directories)
 
     def _entry(self, here: Pair, name: bytes, status: os.stat_result) -> Iterator[str]:
-        yield from self._xattrs(*(b"/proc/self/fd/%d/%s" % (each, name) for each in here), name)
+        source, copy = (b"/proc/self/fd/%d/%s" % (each, name) for each in here)
+        yield from self._xattrs(source, copy, name)
         if stat.S_ISLNK(status.st_mode):
             targets = [os.readlink(name, dir_fd=each) for each in here]
             if targets[0] != targets[1]:
@@ -138,6 +139,11 @@ class Comparison:
         path = b"/".join([*self._path, *([] if name is None else [name])])
         shown = path if len(path) < 300 else path[:100] + b"..." + path[-100:]
         return f"{shown!r} {what}"
+
+
+def _names(directory: int) -> set[bytes]:
+    with os.scandir(directory) as entries:
+        return {os.fsencode(entry.name) for entry in entries}
 
 
 def _open(here: Pair, name: bytes) -> Pair:

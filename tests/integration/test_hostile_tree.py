@@ -83,7 +83,11 @@ def assert_same(place: Path) -> None:
 # The makers of what is in the tree
 
 
-def make_names(root: bytes) -> None:
+def at(root: Path, name: bytes) -> Path:
+    return root / os.fsdecode(name)
+
+
+def make_names(root: Path) -> None:
     names = [
         b"n" * 255,
         "ä".encode() * 127,
@@ -101,51 +105,46 @@ def make_names(root: bytes) -> None:
         b"...",
         "e\u0301".encode(),
         "\u00e9".encode(),
-        "UPPER".encode(),
+        b"UPPER",
         b"upper",
         b"quote\"'`$(x)",
         b"caf\xe9",
     ]
     for number, name in enumerate(names):
-        with open(os.path.join(root, name), "wb") as file:
-            file.write(noise(number, number))
-    os.mkdir(os.path.join(root, b"dir-" + b"\xff" * 250))
-    with open(os.path.join(root, b"dir-" + b"\xff" * 250, b"\xfe" * 255), "wb") as file:
-        file.write(b"inside")
+        at(root, name).write_bytes(noise(number, number))
+    below = at(root, b"dir-" + b"\xff" * 250)
+    below.mkdir()
+    at(below, b"\xfe" * 255).write_bytes(b"inside")
 
 
-def make_contents(root: bytes) -> None:
+def make_contents(root: Path) -> None:
     sizes = [1, 65_535, 65_536, 65_537, 524_288, 1 << 20, (2 << 20) + 1, 9_000_000]
     for size in sizes:
         for kind, data in (("noise", noise(size)), ("zero", bytes(size)), ("text", b"ab" * size)):
-            with open(os.path.join(root, f"{kind}{size}".encode()), "wb") as file:
-                file.write(data[:size])
-    with open(os.path.join(root, b"empty"), "wb"):
-        pass
-    os.mkdir(os.path.join(root, b"empty directory"))
+            (root / f"{kind}{size}").write_bytes(data[:size])
+    (root / "empty").touch()
+    (root / "empty directory").mkdir()
 
 
-def make_links(root: bytes) -> None:
-    for name in (b"one", b"two", b"two/three"):
-        os.mkdir(os.path.join(root, name))
-    for name, size in ((b"one/a", 5000), (b"one/empty", 0), (b"two/large", 3_000_000)):
-        with open(os.path.join(root, name), "wb") as file:
-            file.write(noise(size))
+def make_links(root: Path) -> None:
+    for name in ("one", "two", "two/three"):
+        (root / name).mkdir()
+    for name, size in (("one/a", 5000), ("one/empty", 0), ("two/large", 3_000_000)):
+        (root / name).write_bytes(noise(size))
     for old, new in [
-        (b"one/a", b"one/b"),
-        (b"one/a", b"two/three/c"),
-        (b"one/a", b"d"),
-        (b"one/empty", b"two/empty"),
-        (b"two/large", b"a large one"),
+        ("one/a", "one/b"),
+        ("one/a", "two/three/c"),
+        ("one/a", "d"),
+        ("one/empty", "two/empty"),
+        ("two/large", "a large one"),
     ]:
-        os.link(os.path.join(root, old), os.path.join(root, new))
+        (root / new).hardlink_to(root / old)
 
 
-def make_symlinks(root: bytes) -> None:
+def make_symlinks(root: Path) -> None:
     targets = [
         b"missing",
         b"/absolute/\xff\xfe",
-        b"loop",
         b".",
         b"..",
         b"../../../../../../../../etc/passwd",
@@ -153,24 +152,23 @@ def make_symlinks(root: bytes) -> None:
         b"x/" * 2047 + b"x",
     ]
     for target in targets:
-        os.symlink(target, os.path.join(root, b"to " + target[:20].replace(b"/", b"|")))
-    os.symlink(b"loop", os.path.join(root, b"loop"))
-    os.symlink(b"back", os.path.join(root, b"forth"))
-    os.symlink(b"forth", os.path.join(root, b"back"))
-    os.utime(os.path.join(root, b"loop"), ns=(0, 123_456_789), follow_symlinks=False)
+        at(root, b"to " + target[:20].replace(b"/", b"|")).symlink_to(os.fsdecode(target))
+    for name, other in (("loop", "loop"), ("forth", "back"), ("back", "forth")):
+        (root / name).symlink_to(other)
+    os.utime(root / "loop", ns=(0, 123_456_789), follow_symlinks=False)
 
 
-def make_special(root: bytes) -> None:
-    os.mkfifo(os.path.join(root, b"fifo"), 0o640)
+def make_special(root: Path) -> None:
+    os.mkfifo(root / "fifo", 0o640)
     here = os.open(".", os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as unix:
         os.chdir(root)  # a socket's path is short
-        unix.bind(b"socket")
+        unix.bind("socket")
         os.fchdir(here)
     os.close(here)
 
 
-def make_times(root: bytes) -> None:
+def make_times(root: Path) -> None:
     times = [
         0,
         1,
@@ -185,48 +183,42 @@ def make_times(root: bytes) -> None:
         253_402_300_800 * 10**9 + 7,  # year 10,000
     ]
     for number, time in enumerate(times):
-        for kind, make in (("file", _touch), ("directory", os.mkdir)):
-            path = os.path.join(root, f"{kind}{number}".encode())
-            make(path)
-            with suppress(OSError, OverflowError):
+        for path in _file_and_directory(root, f" {number}"):
+            with suppress(OSError, OverflowError):  # no such time on this file system
                 os.utime(path, ns=(time, time))
 
 
-def _touch(path: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(b"content")
+def _file_and_directory(root: Path, suffix: str) -> tuple[Path, Path]:
+    file, directory = root / f"file{suffix}", root / f"directory{suffix}"
+    file.write_bytes(b"content")
+    directory.mkdir()
+    return file, directory
 
 
-def make_modes(root: bytes) -> None:
-    for mode in (0o4755, 0o2755, 0o1777, 0o7777, 0o6711, 0o4000 | 0o700, 0o400, 0o777, 0o600):
-        for kind, make in (("file", _touch), ("directory", os.mkdir)):
-            path = os.path.join(root, f"{kind}{mode:o}".encode())
-            make(path)
-            os.chmod(path, mode)
-    path = os.path.join(root, b"read-only directory")
-    os.mkdir(path)
-    _touch(os.path.join(path, b"inside"))
-    os.chmod(path, 0o555)
+def make_modes(root: Path) -> None:
+    for mode in (0o4755, 0o2755, 0o1777, 0o7777, 0o6711, 0o4700, 0o400, 0o777, 0o600):
+        for path in _file_and_directory(root, f"{mode:o}"):
+            path.chmod(mode)
+    closed = root / "read-only directory"
+    closed.mkdir()
+    (closed / "inside").write_bytes(b"content")
+    closed.chmod(0o555)
 
 
-def make_attributes(root: bytes) -> None:
-    for kind, make in (("file", _touch), ("directory", os.mkdir)):
-        for size in (0, 1, 1000, 3000, 16_000, 1 << 16):
-            path = os.path.join(root, f"{kind}{size}".encode())
-            make(path)
-            with suppress(OSError):
+def make_attributes(root: Path) -> None:
+    for size in (0, 1, 1000, 3000, 16_000, 1 << 16):
+        for path in _file_and_directory(root, f"{size}"):
+            with suppress(OSError):  # more than this file system takes
                 os.setxattr(path, b"user.name", noise(size))
-        path = os.path.join(root, f"{kind} with many".encode())
-        make(path)
-        with suppress(OSError):
+    for path in _file_and_directory(root, " with many"):
+        with suppress(OSError):  # as above
             for number in range(200):
                 os.setxattr(path, f"user.\udcff{number}", f"{number}".encode())
-        path = os.path.join(root, f"{kind} with a list".encode())
-        make(path)
-        with suppress(OSError):
-            os.setxattr(path, "system.posix_acl_access", _acl(0o6))
-            if kind == "directory":
-                os.setxattr(path, "system.posix_acl_default", _acl(0o7))
+    file, directory = _file_and_directory(root, " with a list")
+    with suppress(OSError):  # no lists on this file system
+        os.setxattr(file, "system.posix_acl_access", _acl(0o6))
+        os.setxattr(directory, "system.posix_acl_access", _acl(0o6))
+        os.setxattr(directory, "system.posix_acl_default", _acl(0o7))
 
 
 def _acl(permissions: int) -> bytes:
@@ -243,50 +235,42 @@ def _acl(permissions: int) -> bytes:
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
-def make_owned(root: bytes) -> None:
-    for kind, make in (
-        ("file", _touch),
-        ("directory", os.mkdir),
-        ("fifo", os.mkfifo),
-        ("link", lambda path: os.symlink(b"target", path)),
-    ):
-        for number, owner in enumerate(((0, 0), (1234, 4321), (65_534, 0), (2**31 + 5, 2**32 - 2))):
-            path = os.path.join(root, f"{kind}{number}".encode())
-            make(path)
+def make_owned(root: Path) -> None:
+    for number, owner in enumerate(((0, 0), (1234, 4321), (65_534, 0), (2**31 + 5, 2**32 - 2))):
+        file, directory = _file_and_directory(root, f"{number}")
+        fifo, link = root / f"fifo{number}", root / f"link{number}"
+        os.mkfifo(fifo)
+        link.symlink_to("target")
+        for path in (file, directory, fifo, link):
             os.chown(path, *owner, follow_symlinks=False)
-            if kind == "file":
-                os.chmod(path, 0o6755)
-    capable = os.path.join(root, b"capable")
-    _touch(capable)
-    os.chmod(capable, 0o755)
+        file.chmod(0o6755)
+    capable = root / "capable"
+    capable.write_bytes(b"content")
     # cap_net_bind_service, permitted and effective: linux/capability.h, revision 2
-    with suppress(OSError):
-        os.setxattr(
-            capable, "security.capability", struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
-        )
-    with suppress(OSError):
+    with suppress(OSError):  # no such attributes on this file system
         os.setxattr(capable, "trusted.secret", b"for root")
+        os.setxattr(capable, "security.capability", struct.pack("<5I", 0x02000001, 1024, 0, 0, 0))
 
 
-def make_devices(root: bytes) -> None:
+def make_devices(root: Path) -> None:
     for name, kind, number in (
-        (b"null", stat.S_IFCHR, os.makedev(1, 3)),
-        (b"loop", stat.S_IFBLK, os.makedev(7, 0)),
-        (b"large", stat.S_IFCHR, os.makedev(4000, 1_000_000)),
+        ("null", stat.S_IFCHR, os.makedev(1, 3)),
+        ("loop", stat.S_IFBLK, os.makedev(7, 0)),
+        ("large", stat.S_IFCHR, os.makedev(4000, 1_000_000)),
     ):
-        os.mknod(os.path.join(root, name), kind | 0o620, number)
+        os.mknod(root / name, kind | 0o620, number)
 
 
-def make_unreadable(root: bytes) -> None:
-    path = os.path.join(root, b"closed directory")
-    os.mkdir(path)
-    _touch(os.path.join(path, b"inside"))
-    os.chmod(path, 0)
-    _touch(os.path.join(root, b"closed file"))
-    os.chmod(os.path.join(root, b"closed file"), 0)
+def make_unreadable(root: Path) -> None:
+    closed = root / "closed directory"
+    closed.mkdir()
+    (closed / "inside").write_bytes(b"content")
+    closed.chmod(0)
+    (root / "closed file").write_bytes(b"content")
+    (root / "closed file").chmod(0)
 
 
-MAKERS: dict[str, Callable[[bytes], None]] = {
+MAKERS: dict[str, Callable[[Path], None]] = {
     "names": make_names,
     "contents": make_contents,
     "links": make_links,
@@ -296,19 +280,19 @@ MAKERS: dict[str, Callable[[bytes], None]] = {
     "modes": make_modes,
     "attributes": make_attributes,
 }
-ROOT_MAKERS: dict[str, Callable[[bytes], None]] = {
+ROOT_MAKERS: dict[str, Callable[[Path], None]] = {
     "owned": make_owned,
     "devices": make_devices,
     "unreadable": make_unreadable,
 }
 
 
-def make_source(place: Path, makers: dict[str, Callable[[bytes], None]]) -> Path:
+def make_source(place: Path, makers: dict[str, Callable[[Path], None]]) -> Path:
     (place / "source").mkdir()
     for name, maker in makers.items():
         below = place / "source" / name
         below.mkdir()
-        maker(os.fsencode(below))
+        maker(below)
         os.utime(below, ns=(0, 1_000_000_007))
     return place / "source"
 
@@ -330,27 +314,35 @@ def test_everything_of_root_comes_back_as_it_was(place: Path) -> None:
 
 
 def test_the_comparison_notices_what_it_is_there_for(tmp_path: Path) -> None:
-    changes: list[Callable[[Path], None]] = [
+    def relink(tree: Path) -> None:
+        (tree / "links/d").unlink()
+        (tree / "links/d").write_bytes((tree / "links/one/a").read_bytes())
+        os.utime(tree / "links/d", ns=(0, (tree / "links/one/a").stat().st_mtime_ns))
+
+    def retype(tree: Path) -> None:
+        (tree / "special/fifo").unlink()
+        (tree / "special/fifo").touch()
+
+    changes: list[Callable[[Path], object]] = [
         lambda tree: (tree / "names/upper").write_bytes(b"other"),
         lambda tree: (tree / "names/upper").unlink(),
         lambda tree: (tree / "names/new").touch(),
-        lambda tree: (tree / "contents/noise1").chmod(0o604),
+        lambda tree: (tree / "modes/file400").chmod(0o404),
         lambda tree: os.utime(tree / "times", ns=(0, 1_000_000_008)),
-        lambda tree: (tree / "links/d").unlink() or (tree / "links/d").write_bytes(noise(5000)),  # type: ignore[func-returns-value]
-        lambda tree: (tree / "special/fifo").unlink() or (tree / "special/fifo").touch(),  # type: ignore[func-returns-value]
+        lambda tree: os.setxattr(tree / "links", "user.new", b"value"),
+        relink,
+        retype,
     ]
-    for number, change in enumerate(changes):
-        place = tmp_path / str(number)
-        place.mkdir()
-        makers = {name: MAKERS[name] for name in ("names", "contents", "links", "special", "times")}
-        make_source(place, makers)
-        (place / "copy").mkdir()
-        subprocess.run(["cp", "-a", place / "source", place / "copy"], check=True)
-        assert_same(place)
-        change(place / "copy/source")
+    makers = {name: MAKERS[name] for name in ("names", "modes", "links", "special", "times")}
+    make_source(tmp_path, makers)
+    for change in changes:
+        (tmp_path / "copy").mkdir()
+        subprocess.run(["cp", "-a", tmp_path / "source", tmp_path / "copy"], check=True)
+        assert_same(tmp_path)
+        change(tmp_path / "copy/source")
         with pytest.raises(AssertionError):
-            assert_same(place)
-        remove(place)
+            assert_same(tmp_path)
+        remove(tmp_path / "copy")
 
 
 def test_a_tree_comes_back_that_is_deeper_than_any_path_can_name(place: Path) -> None:
@@ -420,7 +412,7 @@ def _bytes_moved() -> int:
 
 
 def test_a_directory_of_a_hundred_thousand_entries_comes_back(place: Path) -> None:
-    if place.is_relative_to(SHARED) is False and os.access(SHARED, os.W_OK):
+    if not place.is_relative_to(SHARED) and os.access(SHARED, os.W_OK):
         pytest.skip("done on the file system in memory, which is faster")
     source = place / "source"
     source.mkdir()

@@ -7,7 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-WORKERS: Final = 4
+WORKERS: Final = 3
 """Threads: nearly all of a small file's time is system calls, which they make side by side."""
 
 MAX_WAITING: Final = 8

@@ -1,9 +1,4 @@
-"""Backup: walk the source, store what is new, and commit one snapshot.
-
-A file whose size, times and inode are as the parent snapshot has them is not read again, as long
-as every blob of it is stored. A source item that fails is data in the result. Everything that
-fails in the repository is an exception, and then there is no snapshot.
-"""
+"""One pass over local files: every entry becomes a node, every new byte a blob."""
 
 from __future__ import annotations
 
@@ -12,16 +7,13 @@ import logging
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from holdfast.clock import Clock
-from holdfast.errors import DamagedRepository, PathNotFound, SourceError
+from holdfast.errors import DamagedRepository
 from holdfast.filesystem import (
     Directory,
     Leave,
-    LocalSource,
     Owners,
     Problem,
     Walk,
@@ -29,15 +21,15 @@ from holdfast.filesystem import (
     node_type,
     read_xattrs,
 )
-from holdfast.model.content import ContentBuilder, references
+from holdfast.model.content import references
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import BlobLoader
-from holdfast.model.snapshot import MAX_PROBLEMS, Snapshot, Summary, encode_snapshot
-from holdfast.model.snapshot import Problem as SnapshotProblem
+from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory, save_directory
-from holdfast.model.walk import lookup
-from holdfast.operations.ingest import Fill, Ingest, Unreadable
-from holdfast.primitives.ids import BlobId, SnapshotId
+from holdfast.operations.backup.options import BackupOptions
+from holdfast.operations.backup.tally import Tally
+from holdfast.operations.ingest import Ingest, Unreadable
+from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import Rehearsal, Writer
 
@@ -47,94 +39,11 @@ GRANULARITY = 2_000_000_000
 """Nanoseconds in which a file may change unnoticed, on file systems with the coarsest times."""
 
 READ_ATTEMPTS = 3
-COMMIT_ATTEMPTS = 3
 LINKS_REMEMBERED = 1 << 16
 """Files with several hard links whose content is not read again at the next link."""
 
 _RETYPED = frozenset({errno.ELOOP, errno.ENXIO})
 """How opening a file fails where a symlink or a socket is now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupOptions:
-    """What a snapshot says of itself, and how it is made.
-
-    Attributes:
-        host, user, os: where and by whom.
-        tags, label, description: to find it by.
-        time_ns: the time that the snapshot bears; now when None.
-        parent: unchanged files are compared with it; everything is read when None.
-        force: read everything although there is a parent.
-        skip_if_unchanged: make no snapshot when no source differs from the parent's.
-        excluded: the patterns of what is left out, for the record.
-        program: name and version of this program.
-    """
-
-    host: str
-    user: str
-    os: str
-    program: str
-    tags: tuple[str, ...] = ()
-    label: str = ""
-    description: str = ""
-    time_ns: int | None = None
-    parent: Snapshot | None = None
-    force: bool = False
-    skip_if_unchanged: bool = False
-    excluded: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackupOutcome:
-    """What came of a backup.
-
-    Attributes:
-        snapshot: as it was committed; as it would be in a rehearsal.
-        committed: whether it is in the repository now.
-        problems: source items that could not be read, at most `MAX_PROBLEMS`.
-        problem_count: how many there were.
-    """
-
-    snapshot: Snapshot
-    committed: bool
-    problems: tuple[Problem, ...]
-    problem_count: int
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts of one pass over the source."""
-
-    new: int = 0
-    changed: int = 0
-    unmodified: int = 0
-    directories: int = 0
-    others: int = 0
-    size: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    problem_count: int = 0
-
-    def problem(self, problem: Problem) -> None:
-        """Record a source item that could not be read, unless it only vanished."""
-        if problem.vanished:
-            _log.info("%r vanished during the backup", problem.path)
-            return
-        self.problem_count += 1
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(problem)
-
-    def summary(self, writer: Writer | Rehearsal) -> Summary:
-        """The numbers that the snapshot keeps."""
-        return Summary(
-            files_new=self.new,
-            files_changed=self.changed,
-            files_unmodified=self.unmodified,
-            directories=self.directories,
-            others=self.others,
-            bytes_processed=self.size,
-            data_added=writer.added,
-            data_stored=writer.stored,
-        )
 
 
 class _Frame(NamedTuple):
@@ -167,7 +76,7 @@ class TreePass:
         self._ingest = ingest
         self._loader = loader
         self._progress = progress
-        self.tally = _Tally()
+        self.tally = Tally()
         self._owners = Owners()
         self._frames: list[_Frame] = []
         self._parent = options.parent
@@ -469,205 +378,3 @@ def _status(descriptor: int) -> os.stat_result:
 
 def _join(path: bytes, name: bytes) -> bytes:
     return (b"" if path == b"/" else path) + b"/" + name
-
-
-def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled nowhere else
-    source: LocalSource,
-    writer: Writer | Rehearsal,
-    ingest: Ingest,
-    loader: BlobLoader,
-    options: BackupOptions,
-    clock: Clock,
-    progress: Progress,
-) -> BackupOutcome:
-    """Back up local files and directories.
-
-    Args:
-        source: what to back up, not yet walked.
-        writer: a session of the repository, or a rehearsal that stores nothing.
-        ingest: cuts files for that writer.
-        loader: reads the parent snapshot.
-        options: what the snapshot says of itself.
-        clock: for its times.
-        progress: told of every directory.
-
-    Raises:
-        SourceError: nothing that was to be backed up exists.
-        RepositoryError: no snapshot was made.
-    """
-    if not source.roots:
-        missing = ", ".join(os.fsdecode(problem.path) for problem in source.problems)
-        raise SourceError(f"nothing to back up: {missing} cannot be found or reached")
-    start = clock.now_ns()
-
-    def once() -> tuple[BlobId, _Tally]:
-        tree_pass = TreePass(writer, ingest, loader, options, progress)
-        for problem in source.problems:
-            tree_pass.tally.problem(problem)
-        with source.walk() as walk:
-            return tree_pass.run(walk), tree_pass.tally
-
-    paths = tuple(os.fsdecode(root) for root in source.roots)
-    tree, tally = _confirmed(writer, once)
-    snapshot = _snapshot(writer.id, tree, options, clock, (start, "local", paths))
-    is_skipped = (
-        options.skip_if_unchanged
-        and isinstance(writer, Writer)
-        and options.parent is not None
-        and _is_same_source(options.parent, snapshot, loader)
-    )
-    return _commit(writer, snapshot, tally, is_skipped=is_skipped)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSource:
-    """A stream that is backed up as one file.
-
-    Attributes:
-        path: absolute path that the file gets in the snapshot.
-        kind: ``stream`` or ``command``.
-        fill: reads it, see `holdfast.operations.ingest.Fill`.
-        finish: called at its end; what it raises ends the backup without a snapshot.
-    """
-
-    path: bytes
-    kind: str
-    fill: Fill
-    finish: Callable[[], None]
-
-
-def backup_stream(
-    source: StreamSource, writer: Writer, ingest: Ingest, options: BackupOptions, clock: Clock
-) -> BackupOutcome:
-    """Back up one stream as one file; the other arguments are as for `backup_tree`.
-
-    Raises:
-        SourceError: the stream failed.
-        RepositoryError: no snapshot was made.
-    """
-    start = clock.now_ns()
-    is_read = False
-
-    def once() -> tuple[BlobId, _Tally]:
-        nonlocal is_read
-        if is_read:
-            raise DamagedRepository(
-                "data/",
-                "packs vanished during this backup",
-                "a stream cannot be read twice: run the backup again",
-            )
-        is_read = True
-        builder = ContentBuilder(writer)
-        try:
-            ingest.stream(source.fill, ("large", os.getuid()), builder)
-        except Unreadable as error:
-            name = os.fsdecode(source.path)
-            raise SourceError(f"reading {name} failed: {error}") from error.error
-        source.finish()
-        size, content = builder.finish()
-        tally = _Tally(new=1, size=size, directories=source.path.count(b"/"))
-        return _tree_of_one_file(source.path, size, content, start, writer), tally
-
-    tree, tally = _confirmed(writer, once)
-    origin = (start, source.kind, (os.fsdecode(source.path),))
-    snapshot = _snapshot(writer.id, tree, options, clock, origin)
-    return _commit(writer, snapshot, tally, is_skipped=False)
-
-
-def _tree_of_one_file(
-    path: bytes, size: int, content: Content | None, time: int, writer: Writer
-) -> BlobId:
-    owners = Owners()
-    uid, gid = os.getuid(), os.getgid()
-    names = (owners.user(uid), owners.group(gid))
-    *parents, name = path.strip(b"/").split(b"/")
-    node = Node(
-        name, NodeType.FILE, 0o600, uid, gid, *names, time, time, 0, size, content, None, (), None
-    )
-    for parent in reversed(parents):
-        tree = save_directory([node], writer)
-        node = Node(
-            parent, NodeType.DIRECTORY, 0o700, uid, gid, *names, time, time, 0, 0, tree, None, (),
-            None,
-        )  # fmt: skip
-    return save_directory([node], writer)
-
-
-def _confirmed(
-    writer: Writer | Rehearsal, once: Callable[[], tuple[BlobId, _Tally]]
-) -> tuple[BlobId, _Tally]:
-    """Run a pass, again if packs that it built upon have gone meanwhile."""
-    for _ in range(COMMIT_ATTEMPTS):
-        tree, tally = once()
-        writer.flush()
-        if writer.confirm():
-            return tree, tally
-    raise DamagedRepository("data/", "packs keep vanishing during this backup")
-
-
-def _snapshot(
-    id_: SnapshotId,
-    tree: BlobId,
-    options: BackupOptions,
-    clock: Clock,
-    origin: tuple[int, str, tuple[str, ...]],
-) -> Snapshot:
-    start, kind, paths = origin
-    return Snapshot(
-        id=id_,
-        tree=tree,
-        time_ns=start if options.time_ns is None else options.time_ns,
-        end_ns=clock.now_ns(),
-        utc_offset=clock.utc_offset(),
-        host=options.host,
-        user=options.user,
-        os=options.os,
-        paths=paths,
-        tags=options.tags,
-        label=options.label,
-        description=options.description,
-        parent=options.parent.id if options.parent else None,
-        program=options.program,
-        how={"kind": kind, "started": start, "forced": options.force},
-        excluded=options.excluded,
-    )
-
-
-def _is_same_source(before: Snapshot, after: Snapshot, loader: BlobLoader) -> bool:
-    """Whether two snapshots have the same in all places that were to be backed up.
-
-    The directories on the way to these are not looked at: they change without it being a matter
-    of this backup, as ``/home`` does for a backup of ``/home/anna``.
-    """
-    if before.paths != after.paths:
-        return False
-    try:
-        return before.tree == after.tree or all(
-            lookup(before.tree, os.fsencode(path), loader)
-            == lookup(after.tree, os.fsencode(path), loader)
-            for path in after.paths
-        )
-    except (PathNotFound, DamagedRepository) as error:
-        _log.info("cannot tell whether anything has changed: %s", error)
-        return False
-
-
-def _commit(
-    writer: Writer | Rehearsal, snapshot: Snapshot, tally: _Tally, *, is_skipped: bool
-) -> BackupOutcome:
-    snapshot = replace(
-        snapshot,
-        problems=tuple(
-            SnapshotProblem(os.fsdecode(p.path), p.operation, p.message) for p in tally.problems
-        ),
-        problem_count=tally.problem_count,
-        summary=tally.summary(writer),
-    )
-    if not is_skipped:
-        snapshot = replace(snapshot, id=SnapshotId(writer.commit(encode_snapshot(snapshot))))
-    return BackupOutcome(
-        snapshot=snapshot,
-        committed=not is_skipped and isinstance(writer, Writer),
-        problems=tuple(tally.problems),
-        problem_count=tally.problem_count,
-    )

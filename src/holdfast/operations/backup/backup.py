@@ -1,0 +1,232 @@
+"""The verb itself: a pass until all is confirmed, then one commit."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from holdfast.clock import Clock
+from holdfast.errors import DamagedRepository, PathNotFound, SourceError
+from holdfast.filesystem import LocalSource, Owners
+from holdfast.model.content import ContentBuilder
+from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.roles import BlobLoader
+from holdfast.model.snapshot import Problem as SnapshotProblem
+from holdfast.model.snapshot import Snapshot, encode_snapshot
+from holdfast.model.tree import save_directory
+from holdfast.model.walk import lookup
+from holdfast.operations.backup.options import BackupOptions, BackupOutcome
+from holdfast.operations.backup.tally import Tally
+from holdfast.operations.backup.tree import TreePass
+from holdfast.operations.ingest import Fill, Ingest, Unreadable
+from holdfast.primitives.ids import BlobId, SnapshotId
+from holdfast.progress import Progress
+from holdfast.store import Rehearsal, Writer
+
+_log = logging.getLogger(__name__)
+
+COMMIT_ATTEMPTS = 3
+
+
+def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled nowhere else
+    source: LocalSource,
+    writer: Writer | Rehearsal,
+    ingest: Ingest,
+    loader: BlobLoader,
+    options: BackupOptions,
+    clock: Clock,
+    progress: Progress,
+) -> BackupOutcome:
+    """Back up local files and directories.
+
+    Args:
+        source: what to back up, not yet walked.
+        writer: a session of the repository, or a rehearsal that stores nothing.
+        ingest: cuts files for that writer.
+        loader: reads the parent snapshot.
+        options: what the snapshot says of itself.
+        clock: for its times.
+        progress: told of every directory.
+
+    Raises:
+        SourceError: nothing that was to be backed up exists.
+        RepositoryError: no snapshot was made.
+    """
+    if not source.roots:
+        missing = ", ".join(os.fsdecode(problem.path) for problem in source.problems)
+        raise SourceError(f"nothing to back up: {missing} cannot be found or reached")
+    start = clock.now_ns()
+
+    def once() -> tuple[BlobId, Tally]:
+        tree_pass = TreePass(writer, ingest, loader, options, progress)
+        for problem in source.problems:
+            tree_pass.tally.problem(problem)
+        with source.walk() as walk:
+            return tree_pass.run(walk), tree_pass.tally
+
+    paths = tuple(os.fsdecode(root) for root in source.roots)
+    tree, tally = _confirmed(writer, once)
+    snapshot = _snapshot(writer.id, tree, options, clock, (start, "local", paths))
+    is_skipped = (
+        options.skip_if_unchanged
+        and isinstance(writer, Writer)
+        and options.parent is not None
+        and _is_same_source(options.parent, snapshot, loader)
+    )
+    return _commit(writer, snapshot, tally, is_skipped=is_skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSource:
+    """A stream that is backed up as one file.
+
+    Attributes:
+        path: absolute path that the file gets in the snapshot.
+        kind: ``stream`` or ``command``.
+        fill: reads it, see `holdfast.operations.ingest.Fill`.
+        finish: called at its end; what it raises ends the backup without a snapshot.
+    """
+
+    path: bytes
+    kind: str
+    fill: Fill
+    finish: Callable[[], None]
+
+
+def backup_stream(
+    source: StreamSource, writer: Writer, ingest: Ingest, options: BackupOptions, clock: Clock
+) -> BackupOutcome:
+    """Back up one stream as one file; the other arguments are as for `backup_tree`.
+
+    Raises:
+        SourceError: the stream failed.
+        RepositoryError: no snapshot was made.
+    """
+    start = clock.now_ns()
+    is_read = False
+
+    def once() -> tuple[BlobId, Tally]:
+        nonlocal is_read
+        if is_read:
+            raise DamagedRepository(
+                "data/",
+                "packs vanished during this backup",
+                "a stream cannot be read twice: run the backup again",
+            )
+        is_read = True
+        builder = ContentBuilder(writer)
+        try:
+            ingest.stream(source.fill, ("large", os.getuid()), builder)
+        except Unreadable as error:
+            name = os.fsdecode(source.path)
+            raise SourceError(f"reading {name} failed: {error}") from error.error
+        source.finish()
+        size, content = builder.finish()
+        tally = Tally(new=1, size=size, directories=source.path.count(b"/"))
+        return _tree_of_one_file(source.path, size, content, start, writer), tally
+
+    tree, tally = _confirmed(writer, once)
+    origin = (start, source.kind, (os.fsdecode(source.path),))
+    snapshot = _snapshot(writer.id, tree, options, clock, origin)
+    return _commit(writer, snapshot, tally, is_skipped=False)
+
+
+def _tree_of_one_file(
+    path: bytes, size: int, content: Content | None, time: int, writer: Writer
+) -> BlobId:
+    owners = Owners()
+    uid, gid = os.getuid(), os.getgid()
+    names = (owners.user(uid), owners.group(gid))
+    *parents, name = path.strip(b"/").split(b"/")
+    node = Node(
+        name, NodeType.FILE, 0o600, uid, gid, *names, time, time, 0, size, content, None, (), None
+    )
+    for parent in reversed(parents):
+        tree = save_directory([node], writer)
+        node = Node(
+            parent, NodeType.DIRECTORY, 0o700, uid, gid, *names, time, time, 0, 0, tree, None, (),
+            None,
+        )  # fmt: skip
+    return save_directory([node], writer)
+
+
+def _confirmed(
+    writer: Writer | Rehearsal, once: Callable[[], tuple[BlobId, Tally]]
+) -> tuple[BlobId, Tally]:
+    """Run a pass, again if packs that it built upon have gone meanwhile."""
+    for _ in range(COMMIT_ATTEMPTS):
+        tree, tally = once()
+        writer.flush()
+        if writer.confirm():
+            return tree, tally
+    raise DamagedRepository("data/", "packs keep vanishing during this backup")
+
+
+def _snapshot(
+    id_: SnapshotId,
+    tree: BlobId,
+    options: BackupOptions,
+    clock: Clock,
+    origin: tuple[int, str, tuple[str, ...]],
+) -> Snapshot:
+    start, kind, paths = origin
+    return Snapshot(
+        id=id_,
+        tree=tree,
+        time_ns=start if options.time_ns is None else options.time_ns,
+        end_ns=clock.now_ns(),
+        utc_offset=clock.utc_offset(),
+        host=options.host,
+        user=options.user,
+        os=options.os,
+        paths=paths,
+        tags=options.tags,
+        label=options.label,
+        description=options.description,
+        parent=options.parent.id if options.parent else None,
+        program=options.program,
+        how={"kind": kind, "started": start, "forced": options.force},
+        excluded=options.excluded,
+    )
+
+
+def _is_same_source(before: Snapshot, after: Snapshot, loader: BlobLoader) -> bool:
+    """Whether two snapshots have the same in all places that were to be backed up.
+
+    The directories on the way to these are not looked at: they change without it being a matter
+    of this backup, as ``/home`` does for a backup of ``/home/anna``.
+    """
+    if before.paths != after.paths:
+        return False
+    try:
+        return before.tree == after.tree or all(
+            lookup(before.tree, os.fsencode(path), loader)
+            == lookup(after.tree, os.fsencode(path), loader)
+            for path in after.paths
+        )
+    except (PathNotFound, DamagedRepository) as error:
+        _log.info("cannot tell whether anything has changed: %s", error)
+        return False
+
+
+def _commit(
+    writer: Writer | Rehearsal, snapshot: Snapshot, tally: Tally, *, is_skipped: bool
+) -> BackupOutcome:
+    snapshot = replace(
+        snapshot,
+        problems=tuple(
+            SnapshotProblem(os.fsdecode(p.path), p.operation, p.message) for p in tally.problems
+        ),
+        problem_count=tally.problem_count,
+        summary=tally.summary(writer),
+    )
+    if not is_skipped:
+        snapshot = replace(snapshot, id=SnapshotId(writer.commit(encode_snapshot(snapshot))))
+    return BackupOutcome(
+        snapshot=snapshot,
+        committed=not is_skipped and isinstance(writer, Writer),
+        problems=tuple(tally.problems),
+        problem_count=tally.problem_count,
+    )
