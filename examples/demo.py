@@ -189,10 +189,10 @@ def python_installation() -> list[Path]:
     candidates = [library if shared else base, Path(sys.prefix)]
     for top in ("/usr/lib", "/usr/share"):
         candidates += sorted(Path(top).iterdir()) if Path(top).is_dir() else []
-    for folder in candidates:
+    for folder in (each.resolve() for each in candidates if each.is_dir()):
         if files >= LEAST_FILES:
             break
-        if any(folder.is_relative_to(other) for other in chosen) or not folder.is_dir():
+        if any(folder.is_relative_to(each) or each.is_relative_to(folder) for each in chosen):
             continue
         more_files, more_bytes = measure(folder)
         if size + more_bytes <= MOST_BYTES:
@@ -328,8 +328,14 @@ def _output(command: list[str], folder: Path) -> bytes:
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a file of one name that may be changed."""
-    return not path.is_symlink() and path.is_file() and path.stat().st_nlink == 1
+    """Whether it is a file of one name that may be changed and removed."""
+    return (
+        not path.is_symlink()
+        and path.is_file()
+        and path.stat().st_nlink == 1
+        and os.access(path, os.W_OK)
+        and os.access(path.parent, os.W_OK)
+    )
 
 
 def _show(text: str, most: int = 14) -> None:

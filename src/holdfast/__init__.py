@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from holdfast.engine.repository import Repository
     from holdfast.engine.results import BackupResult, SourceProblem
     from holdfast.model.entry import Entry
+    from holdfast.model.retention import RetentionDecision, RetentionGroup, RetentionPolicy
     from holdfast.model.snapshot import Problem, Snapshot, Summary
     from holdfast.operations.check import CheckReport, Finding, Hurt
     from holdfast.operations.diff import Diff, DiffCounts, Difference
@@ -70,6 +71,9 @@ _HOMES = {
     "ProgressEvent": "progress",
     "Repository": "engine.repository",
     "RestoreResult": "operations.restore",
+    "RetentionDecision": "model.retention",
+    "RetentionGroup": "model.retention",
+    "RetentionPolicy": "model.retention",
     "Snapshot": "model.snapshot",
     "SourceProblem": "engine.results",
     "Stats": "operations.stats",
@@ -108,6 +112,9 @@ __all__ = [
     "RepositoryExists",
     "RepositoryNotFound",
     "RestoreResult",
+    "RetentionDecision",
+    "RetentionGroup",
+    "RetentionPolicy",
     "SessionLost",
     "Snapshot",
     "SnapshotNotFound",

@@ -125,7 +125,9 @@ def test_backup_harms_nothing_and_is_all_or_nothing(
         (data / f"sub/{number}").write_bytes(noise(300_000, 100 + number))
     now = {f"sub/{n}": (data / f"sub/{n}").read_bytes() for n in range(12)}
     committed = failed = 0
-    for number, after, is_done in attempts(lambda backend: connect(backend).backup(data), plan, objects):
+    for number, after, is_done in attempts(
+        lambda backend: connect(backend).backup(data), plan, objects
+    ):
         repo = connect(after)
         snapshots = repo.snapshots()
         assert snapshots[0] == first

@@ -3,7 +3,8 @@
 Frozen records and functions of their arguments. Nothing here knows where bytes are stored: all
 of it works on a `BlobLoader`, and writes through a `TreeSaver`. `node`, `content`, `tree` and
 `snapshot` are the records and their wire forms; `walk`, `compare`, `select` go through them;
-`entry` and `file` are what an application sees of them.
+`retention` decides which snapshots to keep, by what `policy` and `periods` know; `entry` and
+`file` are what an application sees of them.
 """
 
 from holdfast.model.compare import Change, ChangeKind, change_kind, compare
@@ -19,6 +20,7 @@ from holdfast.model.entry import Entry
 from holdfast.model.file import SnapshotFile
 from holdfast.model.node import Content, Extra, Item, Node, NodeType
 from holdfast.model.path import ROOT, join_path, printable, split_path
+from holdfast.model.retention import RetentionDecision, RetentionGroup, RetentionPolicy
 from holdfast.model.roles import BlobLoader, TreeSaver
 from holdfast.model.select import (
     Filter,
@@ -61,6 +63,9 @@ __all__ = [
     "Node",
     "NodeType",
     "Problem",
+    "RetentionDecision",
+    "RetentionGroup",
+    "RetentionPolicy",
     "Snapshot",
     "SnapshotFile",
     "Summary",

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from holdfast.errors import UsageError
 from holdfast.model.snapshot import Snapshot
+from holdfast.overrides import override
 
 Bucket: TypeAlias = tuple[int, ...]
 """What all snapshots of one period have in common."""

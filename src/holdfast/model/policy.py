@@ -60,11 +60,10 @@ def read_text(text: str) -> _Written:
     if (preset := PRESETS.get(text.replace("-", "_"))) is not None:
         return preset
     if text and not set(text) & set(":,"):
-        hint = (
-            suggestion(text, _spelled_like(text, [*PRESETS, *_RULES]))
-            or f": there are {', '.join(PRESETS)}"
+        hint = suggestion(text, PRESETS) or f": there are {', '.join(PRESETS)}"
+        raise UsageError(
+            f"retention policy: {text!r} is neither a rule {_EXAMPLE} nor a preset{hint}"
         )
-        raise UsageError(f"retention policy {text!r} is neither a preset nor rules{hint}")
     rules: dict[str, object] = {}
     tags: list[str] = []
     for part in text.split(","):
@@ -132,6 +131,8 @@ def tag_lists(value: object) -> tuple[str, ...]:
     Raises:
         UsageError: it is something else.
     """
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f'{TAGS}: an empty text; [""] means the snapshots without any tag')
     lists = (value,) if isinstance(value, str) else value
     if not isinstance(lists, Sequence):
         raise UsageError(f"{TAGS}: {value!r} is no list of tags")

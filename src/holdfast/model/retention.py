@@ -1,32 +1,21 @@
 """Retention: which snapshots a policy keeps, and why.
 
-The rules are restic's. In each group, snapshots are looked at from the newest to the oldest (of
-those of one instant, the one with the largest id counts as the newest), and one that any rule
-keeps is kept:
-
-- ``keep_last`` to ``keep_yearly`` keep the newest snapshot of that many periods. Only periods that
-  have snapshots count, and every rule counts for itself: one snapshot can be a daily, a weekly and
-  a monthly one. A rule that has slots left at the oldest snapshot keeps that too, so that the
-  history reaches back as far as it can.
-- ``keep_within`` keeps all snapshots of a time before the newest; ``keep_within_hourly`` to
-  ``keep_within_yearly`` keep the newest of each period in that time, and the oldest of the group
-  if it is in it.
-- ``keep_tags`` keeps those that have certain tags.
-
-Two things are different. A snapshot dated in the future is kept, but it uses up no slot: else
-whoever can write snapshots could push the others out. And the periods may be those of one time
-zone, in place of the offset that each snapshot was made at.
+The rules are restic's, with two differences; `RetentionPolicy` tells them all. Of snapshots of one
+instant, where restic goes by the order in which they are loaded, the one with the largest id
+counts as the newest, as it does for ``latest``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Never, TypeAlias, cast, override
+from typing import Never, TypeAlias, cast
 
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import UsageError
+from holdfast.model.path import printable
 from holdfast.model.periods import BEFORE_ALL, PERIODS, Duration, Rule, wall_clock
 from holdfast.model.policy import (
     COUNTS,
@@ -42,6 +31,7 @@ from holdfast.model.policy import (
 )
 from holdfast.model.select import GroupKey, group_of, ordered
 from holdfast.model.snapshot import Record, Snapshot
+from holdfast.overrides import override
 from holdfast.primitives.ids import SnapshotId
 
 Protection: TypeAlias = Mapping[SnapshotId, str | datetime]
@@ -86,17 +76,29 @@ class RetentionGroup:
     @override
     def __str__(self) -> str:
         parts = [] if self.host is None else [f"host {self.host}"]
-        parts += [] if self.paths is None else [f"paths {', '.join(self.paths)}"]
+        parts += [] if self.paths is None else [f"paths {', '.join(map(_shown, self.paths))}"]
         parts += [] if self.tags is None else [f"tags {', '.join(self.tags)}"]
         return "; ".join(parts) or "all snapshots"
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Which snapshots to keep; a rule that is not given keeps none. See the module for the rules.
+    """Which snapshots to keep.
+
+    The rules are restic's. In each group (of one host and the same paths, unless told otherwise)
+    snapshots are looked at from the newest to the oldest, and one that any rule keeps is kept. A
+    rule with a count keeps the newest snapshot of that many periods. Only periods that have
+    snapshots count, and every rule counts for itself: one snapshot can be a daily, a weekly and a
+    monthly one. A rule that has slots left when it comes to the oldest snapshot keeps that too, so
+    that the history reaches back as far as it can.
+
+    Two things are different. A snapshot dated in the future is kept but uses up no slot: else
+    whoever can write snapshots could push the others out. And the periods may be those of one time
+    zone, in place of the offset that each snapshot was made at.
 
     Counts are numbers of snapshots, -1 for all. Durations are texts such as ``1y5m7d2h``, counted
-    back from the newest snapshot that is not dated in the future.
+    back from the newest snapshot that is not dated in the future. A rule that is not given keeps
+    nothing.
 
     Attributes:
         keep_last: this many of the newest.
@@ -104,7 +106,8 @@ class RetentionPolicy:
             hours, days, ISO weeks, months, years.
         keep_within: all within this duration.
         keep_within_hourly, keep_within_daily, keep_within_weekly, keep_within_monthly,
-            keep_within_yearly: the newest of each hour, day, ... within this duration.
+            keep_within_yearly: the newest of each hour, day, ... within this duration, and the
+            oldest of the group if that is within it.
         keep_tags: those with any of these tags. ``a,b`` means both of the two, and the empty tag
             those without any.
 
@@ -233,7 +236,9 @@ class RetentionPolicy:
             else:
                 wall = wall_clock(snapshot, zone)
                 oldest = number == len(members) - 1
-                said = (rule.reason(snapshot.time_ns, wall, number, oldest=oldest) for rule in rules)
+                said = (
+                    rule.reason(snapshot.time_ns, wall, number, oldest=oldest) for rule in rules
+                )
                 reasons += filter(None, said)
             decisions.append(RetentionDecision(snapshot, tuple(reasons)))
         return tuple(decisions)
@@ -249,8 +254,8 @@ class RetentionPolicy:
             text = self.keep_within
             rules.append(Rule(f"within {text}", PERIODS["last"], UNLIMITED, within(text)))
         for name, period in PERIODS.items():
-            if count := getattr(self, f"keep_{name}"):
-                rules.append(Rule(f"{name} snapshot", period, count, BEFORE_ALL))
+            if slots := getattr(self, f"keep_{name}"):
+                rules.append(Rule(f"{name} snapshot", period, slots, BEFORE_ALL))
         for name, period in PERIODS.items():
             if text := getattr(self, f"keep_within_{name}", ""):
                 rules.append(Rule(f"{name} within {text}", period, UNLIMITED, within(text)))
@@ -298,6 +303,10 @@ def _has_tags(snapshot: Snapshot, wanted: str) -> bool:
 
 def _tags_reason(wanted: str) -> str:
     return f"has tags {wanted}" if wanted else "has no tags"
+
+
+def _shown(path: str) -> str:
+    return printable(os.fsencode(path))
 
 
 def _nanoseconds(moment: datetime) -> int:

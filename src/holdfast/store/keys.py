@@ -120,10 +120,11 @@ def _parse_slot(name: str, data: bytes) -> _Slot:
     body = without_checksum(name, data, SLOT_LIMIT)
     if len(body) < _SLOT.size:
         raise DamagedRepository(name, f"a key slot of only {len(body)} bytes")
-    magic, version, kdf, _, memory, passes, lanes, owner, salt, commitment = _SLOT.unpack_from(body)
+    fields = _SLOT.unpack_from(body)
+    magic, version, kdf, zero, memory, passes, lanes, owner, salt, commitment = fields
     if magic != _SLOT_MAGIC:
         raise DamagedRepository(name, "not a key slot")
-    if version != _SLOT_VERSION or kdf != _ARGON2ID:
+    if (version, kdf, zero) != (_SLOT_VERSION, _ARGON2ID, 0):
         raise UnsupportedRepository(f"{name}: a key slot of version {version}, derivation {kdf}")
     try:
         params = KdfParams(memory, passes, lanes)
@@ -133,15 +134,20 @@ def _parse_slot(name: str, data: bytes) -> _Slot:
     return _Slot(head, owner, params, salt, commitment, sealed)
 
 
+class ForeignSlot(DamagedRepository):
+    """A whole key slot that opens another repository; whoever opens this one passes it over."""
+
+
 def check_slot(name: str, data: bytes, repository: bytes) -> None:
     """Check all of a slot that needs no password.
 
     Raises:
-        DamagedRepository: the slot is damaged, or another repository's.
+        ForeignSlot: the slot is another repository's.
+        DamagedRepository: the slot is damaged.
         UnsupportedRepository: the slot is of a newer version.
     """
     if _parse_slot(name, data).repository != repository:
-        raise DamagedRepository(name, "a key slot of another repository")
+        raise ForeignSlot(name, "a key slot of another repository, such as an interrupted init's")
 
 
 def open_slot(name: str, data: bytes, repository: bytes, password: Password) -> Keys | None:

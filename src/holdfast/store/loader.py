@@ -173,8 +173,16 @@ class Loader:
                 raise DamagedRepository(bad.object, bad.problem)
             own: Future[bytes] = Future()
             running = self._running.setdefault(key, own)
-        if running is own:
-            return self._fill(location, own)
+        try:
+            return self._fill(location, own) if running is own else self._shared(running, location)
+        except DamagedRepository as error:
+            with self._lock:
+                if len(self._bad) < _BAD:
+                    self._bad[key] = error
+            raise
+
+    def _shared(self, running: Future[bytes], location: Location) -> bytes:
+        """What another thread reads; if it fails, one's own read."""
         try:
             return running.result()
         except (DamagedRepository, BackendError, CancelledError) as error:
@@ -188,8 +196,6 @@ class Loader:
         except BaseException as error:
             with self._lock:
                 self._running.pop(key, None)
-                if isinstance(error, DamagedRepository) and len(self._bad) < _BAD:
-                    self._bad[key] = error
             future.set_exception(error)
             raise
         with self._lock:

@@ -16,7 +16,7 @@ from holdfast.primitives.ids import PackName
 from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_settings
 from holdfast.store.envelope import ObjectType, open_object
 from holdfast.store.index import decode_index
-from holdfast.store.keys import SLOT_LIMIT, Keys, check_slot
+from holdfast.store.keys import SLOT_LIMIT, ForeignSlot, Keys, check_slot
 from holdfast.store.objects import OBJECT_LIMIT, is_object, read_object
 from holdfast.store.pack import FOOTER_SIZE, HEADER_SIZE, PACK_LIMIT, PackInfo, object_name
 from holdfast.store.session import decode_condemned, is_aborted_marker
@@ -70,7 +70,8 @@ def scrub_objects(backend: Backend, keys: Keys) -> Iterator[Damage]:
                 limit = limits.get(kind, OBJECT_LIMIT)
                 read_object(backend, info.name, checks[kind], size=info.size, limit=limit)
             except DamagedRepository as error:
-                yield Damage(info.name, error.problem, harmless=folder == "sessions/")
+                harmless = folder == "sessions/" or isinstance(error, ForeignSlot)
+                yield Damage(info.name, error.problem, harmless=harmless)
             except UnsupportedRepository as error:
                 yield Damage(info.name, str(error))
             except ObjectNotFound:

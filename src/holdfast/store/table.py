@@ -194,20 +194,24 @@ class Table:
 
     def known(self, blob: bytes, excluded: Container[int]) -> int:
         """Number of a pack that holds the blob and is not excluded, or -1."""
-        places = self._recent.get(blob)
-        if places is not None:
-            segment = places[0][0]
-        elif (row := self._overlay.find(blob)) >= 0:
-            segment = self._overlay.place(row)[0]
-        elif (row := self.base.find(blob)) >= 0:
-            segment = self.base.place(row)[0]
-        else:
+        segment = self._first_segment(blob)
+        if segment < 0:
             return -1
         pack: int = SEGMENT_ROW.unpack(self.segments.row(segment))[0]
         if pack not in excluded:
             return pack
         usable = (at.pack for at in self.locate(blob) if at.pack not in excluded)
         return next(usable, -1)
+
+    def _first_segment(self, blob: bytes) -> int:
+        places = self._recent.get(blob)
+        if places is not None:
+            return places[0][0]
+        for run in (self._overlay, self.base):
+            row = run.find(blob) if run.rows else -1
+            if row >= 0:
+                return run.place(row)[0]
+        return -1
 
     def locate(self, blob: bytes) -> list[Location]:
         """Every place where a blob is, excluded packs among them."""

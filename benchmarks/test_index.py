@@ -1,0 +1,121 @@
+"""An index of one million blobs, and of ten: opening it from the cache, looking up, memory.
+
+A million blobs are to open in 0.3 s or less and to take 64 bytes of memory each or less. The
+numbers are printed and kept in the benchmark's extra information.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holdfast.primitives.hashing import derive_key, keyed_stream
+from holdfast.primitives.ids import ID_SIZE
+from holdfast.store.cache import IndexCache
+from holdfast.store.index import SEGMENT_ROW
+from holdfast.store.keys import Keys
+from holdfast.store.pack import HEADER_SIZE
+from holdfast.store.table import PACK_ROW_SIZE, Run, Table
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+KEYS = Keys(bytes(16), 0, derive_key("benchmark", b"dedup"), derive_key("benchmark", b"master"))
+BLOBS_PER_SEGMENT = 3
+"""What the default chunker makes of large files; small files share segments of hundreds."""
+SEGMENTS_PER_PACK = 16
+
+MEASURE = """
+import json, pathlib, sys, time
+
+import benchmarks.test_index as benchmark
+from holdfast.store.cache import IndexCache
+
+def resident():
+    fields = dict(line.split(":") for line in open("/proc/self/status"))
+    return int(fields["VmRSS"].split()[0]) * 1024
+
+before = resident()
+start = time.perf_counter()
+names, table = IndexCache(pathlib.Path(sys.argv[1]), benchmark.KEYS).load()
+opened = time.perf_counter() - start
+held = resident()  # every page: opening reads the whole file to authenticate it
+count = len(table)
+step = max(count // 100_000, 1)
+wanted = [table.base.id(row) for row in range(0, count, step)]
+start = time.perf_counter()
+for blob in wanted:
+    assert table.known(blob, ()) >= 0
+hit = (time.perf_counter() - start) / len(wanted)
+absent = [bytes(reversed(blob)) for blob in wanted]
+start = time.perf_counter()
+for blob in absent:
+    assert table.known(blob, ()) < 0
+miss = (time.perf_counter() - start) / len(absent)
+print(json.dumps({
+    "open_s": opened,
+    "bytes_a_blob": (held - before) / count,
+    "hit_us": hit * 1e6,
+    "miss_us": miss * 1e6,
+}))
+"""
+
+
+def build_cache(folder: Path, blobs: int) -> None:
+    """A cache as it would be after backups of that many blobs."""
+    stream = keyed_stream(KEYS.dedup, b"ids", blobs * ID_SIZE)
+    ids = sorted(stream[at : at + ID_SIZE] for at in range(0, len(stream), ID_SIZE))
+    places = array("I")
+    for blob in range(blobs):
+        # Ids are in random order, so neighbours are in any segment.
+        place = blob * 7919 % blobs
+        segment, within = divmod(place, BLOBS_PER_SEGMENT)
+        places.extend((segment, within * 300_000, 300_000))
+    count = -(-blobs // BLOBS_PER_SEGMENT)
+    segments = b"".join(
+        SEGMENT_ROW.pack(
+            number // SEGMENTS_PER_PACK,
+            number % SEGMENTS_PER_PACK * 900_000 + HEADER_SIZE,
+            900_016,
+            900_000,
+            number % SEGMENTS_PER_PACK << 8,
+        )
+        for number in range(count)
+    )
+    packs = keyed_stream(KEYS.dedup, b"packs", -(-count // SEGMENTS_PER_PACK) * PACK_ROW_SIZE)
+    run = Run.build(b"".join(ids), places.tobytes())
+    table = Table.of_columns(memoryview(packs), memoryview(segments), run)
+    IndexCache(folder, KEYS).save(frozenset({"index/" + "0" * 32}), table)
+
+
+@pytest.mark.parametrize("blobs", [1_000_000, 10_000_000], ids=["1M", "10M"])
+def test_an_index_opens_from_the_cache(
+    benchmark: BenchmarkFixture, tmp_path: Path, blobs: int
+) -> None:
+    build_cache(tmp_path, blobs)
+    runs: list[dict[str, float]] = []
+
+    def open_and_look_up() -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, tmp_path],
+            check=True,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[1],
+        )
+        runs.append(json.loads(done.stdout))
+
+    benchmark.group = "index"
+    benchmark.pedantic(open_and_look_up, rounds=5)  # type: ignore[no-untyped-call]
+    best = {name: min(run[name] for run in runs) for name in runs[0]}
+    benchmark.extra_info.update(best)
+    print(
+        f"\n{blobs:,} blobs: open {best['open_s']:.3f} s, {best['bytes_a_blob']:.1f} bytes a blob, "
+        f"a hit {best['hit_us']:.2f} µs, a miss {best['miss_us']:.2f} µs"
+    )
+    assert best["bytes_a_blob"] <= 64

@@ -1,0 +1,347 @@
+"""A writer's session: signs of life, and exactly one way to a snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from holdfast.backend import (
+    Buffer,
+    Capabilities,
+    Fail,
+    Faulty,
+    MemoryBackend,
+    NoFault,
+    ReadOnly,
+    nth,
+)
+from holdfast.clock import SYSTEM_CLOCK
+from holdfast.errors import (
+    AccessDenied,
+    BackendError,
+    DamagedRepository,
+    ObjectExists,
+    SessionLost,
+    StorageFull,
+)
+from holdfast.primitives import codec
+from holdfast.store.envelope import ObjectType, open_object, seal_object
+from holdfast.store.keys import Keys
+from holdfast.store.session import (
+    HEARTBEAT,
+    TICK,
+    Session,
+    condemned_packs,
+    is_aborted_marker,
+)
+from holdfast.testing.repositories import ManualClock
+
+KEYS = Keys(bytes(range(16)), 0, b"d" * 32, b"m" * 32)
+PACK = "ab" * 32 + "-01234567"
+
+
+def session(
+    backend: MemoryBackend | Faulty | ReadOnly,
+    clock: ManualClock | None = None,
+    on_tick: Callable[[], None] = lambda: None,
+) -> Session:
+    return Session(backend, KEYS, clock or SYSTEM_CLOCK, {"host": "h"}, on_tick)
+
+
+def names(backend: MemoryBackend, folder: str = "") -> list[str]:
+    return sorted(info.name for info in backend.list(folder))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.001)
+
+
+def test_a_session_is_announced_and_cleared_away() -> None:
+    backend = MemoryBackend()
+    with session(backend, ManualClock(5)) as mine:
+        (name,) = names(backend)
+        assert name == f"sessions/{mine.id.hex()}"
+        record = codec.unpack(open_object(ObjectType.SESSION, KEYS, name, backend.get(name)))
+        assert record == {"host": "h", "started": 5_000_000_000}
+        assert mine.still_announced()
+    assert names(backend) == []
+    assert not mine.still_announced()
+
+
+def test_text_that_is_none_is_no_obstacle() -> None:
+    """A host or user name may have odd bytes."""
+    backend = MemoryBackend()
+    with Session(backend, KEYS, SYSTEM_CLOCK, {"host": "h\udcff"}, lambda: None):
+        assert names(backend)
+
+
+def test_signs_of_life_are_new_objects() -> None:
+    backend, clock = MemoryBackend(), ManualClock()
+    ticks = []
+    with session(backend, clock, lambda: ticks.append(clock.monotonic())) as mine:
+        name = f"sessions/{mine.id.hex()}"
+        announced = backend.get(name)
+        for beat in range(1, 4):
+            for _ in range(int(HEARTBEAT / TICK)):
+                before = len(ticks)
+                clock.advance(TICK)
+                until(lambda before=before: len(ticks) > before)  # type: ignore[misc]
+            until(lambda beat=beat: f"{name}.{beat}" in names(backend))  # type: ignore[misc]
+            assert len(names(backend)) == 1 + beat
+        record = codec.unpack(
+            open_object(ObjectType.SESSION, KEYS, f"{name}.2", backend.get(f"{name}.2"))
+        )
+        assert isinstance(record, dict)
+        assert isinstance(record["time"], int)
+        assert backend.get(name) == announced
+    assert names(backend) == []
+    assert len(ticks) >= 3 * HEARTBEAT / TICK
+
+
+def test_before_its_time_there_is_no_sign_of_life() -> None:
+    backend, clock = MemoryBackend(), ManualClock()
+    ticks: list[int] = []
+    with session(backend, clock, lambda: ticks.append(1)):
+        clock.advance(TICK)
+        until(lambda: len(ticks) == 1)
+        clock.advance(TICK)
+        until(lambda: len(ticks) == 2)
+        assert len(names(backend)) == 1
+
+
+def test_a_sign_of_life_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    backend, clock = MemoryBackend(), ManualClock()
+    broken = Faulty(backend, Fail(lambda call: call.name.endswith(".1")))
+    with session(broken, clock) as mine:
+        clock.advance(HEARTBEAT)
+        until(lambda: any(call.name.endswith(".1") for call in broken.calls))
+        clock.advance(HEARTBEAT)
+        until(lambda: any(call.name.endswith(".2") for call in broken.calls))
+        assert mine.commit(b"snapshot")
+    assert "could not be written" in caplog.text
+    assert names(backend) == [f"snapshots/{mine.id.hex()}"]
+
+
+def test_two_sessions_do_not_meet() -> None:
+    backend = MemoryBackend()
+    with session(backend) as first, session(backend) as second:
+        assert first.id != second.id
+        first.end()
+        assert second.still_announced()
+
+
+# The commit
+
+
+def test_a_commit_makes_the_snapshot() -> None:
+    backend = MemoryBackend()
+    with session(backend) as mine:
+        id_ = mine.commit(b"snapshot")
+    assert id_ == mine.id.hex()
+    name = f"snapshots/{id_}"
+    assert names(backend) == [name]
+    assert open_object(ObjectType.SNAPSHOT, KEYS, name, backend.get(name)) == b"snapshot"
+    assert not is_aborted_marker(name, backend.get(name))
+
+
+def test_a_session_that_was_declared_dead_does_not_commit() -> None:
+    backend = MemoryBackend()
+    with session(backend) as mine:
+        name = f"snapshots/{mine.id.hex()}"
+        marker = seal_object(ObjectType.ABORTED, KEYS, name, codec.pack({}))
+        backend.put_if_absent(name, marker)
+        with pytest.raises(SessionLost, match="nothing is lost"):
+            mine.commit(b"snapshot")
+    assert backend.get(name) == marker
+    assert is_aborted_marker(name, marker)
+
+
+class Remote(MemoryBackend):
+    """A storage behind a wire, which loses answers."""
+
+    def __init__(self, *, resends: bool) -> None:
+        super().__init__()
+        self._resends = resends
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(put_if_absent=True, local=False)
+
+    def put_if_absent(self, name: str, data: Buffer) -> None:
+        super().put_if_absent(name, data)
+        if self._resends:  # as a client does that got no answer: the object is there by now
+            super().put_if_absent(name, data)
+        raise BackendError(name, "the connection broke off")
+
+
+@pytest.mark.parametrize("resends", [False, True])
+def test_a_commit_whose_answer_was_lost_is_a_commit(*, resends: bool) -> None:
+    backend = Remote(resends=resends)
+    with session(backend) as mine:
+        assert mine.commit(b"snapshot") == mine.id.hex()
+    assert names(backend) == [f"snapshots/{mine.id.hex()}"]
+
+
+def test_a_local_disk_that_fails_after_the_commit_is_not_trusted() -> None:
+    """The name is there, but nobody knows whether it survives a power cut."""
+    backend = MemoryBackend()
+    broken = Faulty(backend, Fail(lambda call: call.verb == "put_if_absent", done=True))
+    with session(broken) as mine, pytest.raises(BackendError, match="planned"):
+        mine.commit(b"snapshot")
+
+
+@pytest.mark.parametrize("error", [BackendError, AccessDenied, StorageFull])
+@pytest.mark.parametrize("kind", [MemoryBackend, lambda: Remote(resends=False)])
+def test_a_commit_that_was_not_done_fails(
+    error: Callable[[str, str], BackendError], kind: Callable[[], MemoryBackend]
+) -> None:
+    backend = kind()
+    broken = Faulty(backend, Fail(lambda call: call.verb == "put_if_absent", error))
+    with session(broken) as mine, pytest.raises(BackendError, match="planned"):
+        mine.commit(b"snapshot")
+    assert names(backend) == []
+
+
+def test_a_lost_answer_is_no_commit_when_an_abort_was_first() -> None:
+    class Late(Remote):
+        def put_if_absent(self, name: str, data: Buffer) -> None:
+            marker = seal_object(ObjectType.ABORTED, KEYS, name, codec.pack({}))
+            MemoryBackend.put(self, name, marker)
+            raise BackendError(name, f"the connection broke off after {len(data)} bytes")
+
+    with session(Late(resends=False)) as mine, pytest.raises(BackendError, match="broke off"):
+        mine.commit(b"snapshot")
+
+
+def test_a_storage_without_put_if_absent_is_written_to_plainly() -> None:
+    class Simple(MemoryBackend):
+        def capabilities(self) -> Capabilities:
+            return Capabilities(put_if_absent=False, local=True)
+
+        def put_if_absent(self, name: str, data: Buffer) -> None:
+            raise NotImplementedError(name, len(data))
+
+    backend = Simple()
+    with session(backend) as mine:
+        mine.commit(b"snapshot")
+    assert names(backend) == [f"snapshots/{mine.id.hex()}"]
+
+
+# Ending
+
+
+def test_a_client_that_may_not_delete_leaves_its_session() -> None:
+    backend = MemoryBackend()
+    append_only = Faulty(backend, Fail(lambda call: call.verb == "delete", AccessDenied))
+    with session(append_only) as mine:
+        mine.commit(b"snapshot")
+    assert names(backend) == sorted([f"sessions/{mine.id.hex()}", f"snapshots/{mine.id.hex()}"])
+
+
+def test_a_session_that_others_cleared_away_ends_quietly() -> None:
+    backend = MemoryBackend()
+    with session(backend) as mine:
+        backend.delete(f"sessions/{mine.id.hex()}")
+        assert not mine.still_announced()
+
+
+def test_a_session_that_cannot_be_announced_does_not_begin() -> None:
+    for broken in (ReadOnly(MemoryBackend()), Faulty(MemoryBackend(), Fail(nth(1)))):
+        with pytest.raises(BackendError):
+            session(broken)
+
+
+def test_whether_it_is_announced_is_an_error_when_nobody_can_say() -> None:
+    backend = Faulty(MemoryBackend(), Fail(lambda call: call.verb == "stat"))
+    with session(backend) as mine, pytest.raises(BackendError, match="planned"):
+        mine.still_announced()
+
+
+# What is condemned
+
+
+def condemn(backend: MemoryBackend, digit: str, record: object) -> str:
+    name = f"gc/{digit * 32}"
+    backend.put(name, seal_object(ObjectType.CONDEMNED, KEYS, name, codec.pack(record)))
+    return name
+
+
+def test_nothing_is_condemned_at_first() -> None:
+    assert condemned_packs(MemoryBackend(), KEYS) == set()
+
+
+def test_all_announcements_count() -> None:
+    backend = MemoryBackend()
+    other = "cd" * 32 + "-01234567"
+    condemn(backend, "0", {"packs": [PACK]})
+    condemn(backend, "1", {"packs": [PACK, other], "later": 1})
+    condemn(backend, "2", {"packs": []})
+    backend.put("gc/README", b"not an announcement")
+    assert condemned_packs(backend, KEYS) == {PACK, other}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, [], {}, {"packs": None}, {"packs": "x"}, {"packs": [1]}, {"packs": ["no pack"]}],
+)
+def test_an_announcement_that_makes_no_sense_is_damage(record: object) -> None:
+    backend = MemoryBackend()
+    name = condemn(backend, "0", record)
+    with pytest.raises(DamagedRepository) as caught:
+        condemned_packs(backend, KEYS)
+    assert caught.value.object == name
+
+
+def test_an_announcement_that_cannot_be_read_is_damage() -> None:
+    backend = MemoryBackend()
+    name = condemn(backend, "0", {"packs": [PACK]})
+    data = backend.get(name)
+    for damaged in (b"", data[:-1], data[:60] + b"x" + data[61:], data + b"x"):
+        backend.put(name, damaged)
+        with pytest.raises(DamagedRepository):
+            condemned_packs(backend, KEYS)
+
+
+def test_an_announcement_that_goes_meanwhile_is_passed_over() -> None:
+    class Vanishing(MemoryBackend):
+        def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+            self._objects.pop(name, None)
+            return super().get(name, offset, length)
+
+    backend = Vanishing()
+    condemn(backend, "0", {"packs": [PACK]})
+    assert condemned_packs(backend, KEYS) == set()
+
+
+def test_a_storage_that_fails_is_not_taken_for_nothing_condemned() -> None:
+    backend = MemoryBackend()
+    condemn(backend, "0", {"packs": [PACK]})
+    counted = Faulty(backend, NoFault())
+    condemned_packs(counted, KEYS)
+    for number in range(1, len(counted.calls) + 1):
+        with pytest.raises(BackendError, match="planned"):
+            condemned_packs(Faulty(backend, Fail(nth(number))), KEYS)
+
+
+def test_the_aborted_marker_is_told_by_its_header_and_verified_later() -> None:
+    name = "snapshots/" + "0" * 32
+    data = seal_object(ObjectType.SNAPSHOT, KEYS, name, b"x")
+    assert is_aborted_marker(name, data[:8] + bytes([ObjectType.ABORTED]) + data[9:])
+    with pytest.raises(DamagedRepository):
+        is_aborted_marker(name, b"short")
+
+
+def test_put_if_absent_of_something_else_is_not_ours() -> None:
+    backend = MemoryBackend()
+    with session(backend) as mine:
+        name = f"snapshots/{mine.id.hex()}"
+        other = seal_object(ObjectType.SNAPSHOT, KEYS, name, b"snapshot")
+        backend.put_if_absent(name, other)
+        with pytest.raises(SessionLost):
+            mine.commit(b"snapshot")
+        with pytest.raises(ObjectExists):
+            backend.put_if_absent(name, b"x")

@@ -1,0 +1,305 @@
+"""The index in memory, against a plain dictionary."""
+
+from __future__ import annotations
+
+import random
+import struct
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.primitives.hashing import digest
+from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
+from holdfast.store import BlobSet, table
+from holdfast.store.index import PLACE_ROW, IndexObject, PackRow, decode_index, encode_index
+from holdfast.store.keys import Keys
+from holdfast.store.pack import HEADER_SIZE, PackInfo, Placed, Segment
+from holdfast.store.table import Location, Run, Table
+
+KEYS = Keys(bytes(range(16)), 0, b"d" * 32, b"m" * 32)
+NAME = "index/" + "0" * 32
+SESSION = bytes(range(16))
+
+
+def pack(number: int, blobs: Sequence[bytes], segment: int = 3) -> PackInfo:
+    """A pack of these blobs, so many in a segment, each of 10 bytes."""
+    header = struct.pack(
+        "<8sHHBBHI16s32s32s",
+        b"HFPACK\r\n", 1, HEADER_SIZE, 1, 0, 0, 0, SESSION, number.to_bytes(32, "big"), bytes(32),
+    )  # fmt: skip
+    count = -(-len(blobs) // segment)
+    segments = [Segment(100 + 600 * at, 516, 10 * segment, at % 2) for at in range(count)]
+    placed = [
+        Placed(BlobId(blob), at // segment, 10 * (at % segment), 10)
+        for at, blob in enumerate(blobs)
+    ]
+    name = PackName(digest(number.to_bytes(4, "little")).hex() + "-" + SESSION.hex()[:8])
+    return PackInfo(name, header, 1 << 24, segments, placed)
+
+
+def index_of(packs: Sequence[PackInfo]) -> IndexObject:
+    return decode_index(NAME, encode_index(NAME, packs, KEYS), KEYS)
+
+
+class Model:
+    """What a table should hold: a dictionary."""
+
+    def __init__(self) -> None:
+        self.places: defaultdict[bytes, set[tuple[PackName, int, Segment, int, int]]]
+        self.places = defaultdict(set)
+        self.packs: set[PackName] = set()
+
+    def add(self, info: PackInfo) -> None:
+        self.packs.add(info.name)
+        for blob, segment, offset, length in info.blobs:
+            self.places[blob].add((info.name, segment, info.segments[segment], offset, length))
+
+    def compare(self, found: Table, blobs: Iterable[bytes]) -> None:
+        assert {row.name for row in found.pack_rows()} == self.packs
+        for blob in blobs:
+            located = [place_of(found, location) for location in found.locate(blob)]
+            assert set(located) == self.places.get(blob, set())
+            assert len(located) == len(set(located))
+            number = found.known(blob, ())
+            holders = {place[0] for place in located}
+            assert (found.pack(number).name if number >= 0 else None) in (holders or {None})
+
+
+def place_of(found: Table, at: Location) -> tuple[PackName, int, Segment, int, int]:
+    return found.pack(at.pack).name, at.ordinal, at.segment, at.offset, at.length
+
+
+def id_from(draw: tuple[int, int]) -> bytes:
+    """Ids that share long prefixes, so that buckets are crowded and bytes align falsely."""
+    kind, number = draw
+    if kind == 0:
+        return digest(bytes([number]))
+    if kind == 1:
+        return bytes(31) + bytes([number])
+    if kind == 2:
+        return b"\xff" * 31 + bytes([number])
+    if kind == 3:
+        return (b"\0\1\2\3" * 9)[number % 4 : number % 4 + 32]
+    return bytes([number]) * 32
+
+
+IDS = st.tuples(st.integers(0, 4), st.integers(0, 25)).map(id_from)
+POOL = sorted({id_from((kind, number)) for kind in range(5) for number in range(26)})
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["pack", "object", "flatten", "again"]), st.lists(IDS, max_size=12)
+    ),
+    max_size=10,
+)
+
+
+@given(STEPS, st.integers(1, 12))
+@settings(max_examples=100)
+def test_a_table_holds_what_a_dictionary_would(
+    steps: list[tuple[str, list[bytes]]], limit: int
+) -> None:
+    found, model = Table(), Model()
+    packs: list[PackInfo] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "RECENT_LIMIT", limit)
+        for number, (step, blobs) in enumerate(steps):
+            if step == "flatten":
+                found.flatten()
+            elif step == "again":
+                found.add_object(index_of(packs))
+            else:
+                info = pack(number, blobs)
+                packs.append(info)
+                model.add(info)
+                if step == "pack":
+                    assert found.add_pack(info) is not None
+                    assert found.add_pack(info) is None
+                else:
+                    found.add_object(index_of([info]))
+            model.compare(found, POOL)
+        for info in packs:
+            assert found.agrees(info)
+        found.flatten()
+        model.compare(found, POOL)
+        rows = [(blob, place_of(found, location)) for blob, location in found.rows()]
+        assert [blob for blob, _ in rows] == sorted(blob for blob, _ in rows)
+        expected = {(blob, place) for blob, places in model.places.items() for place in places}
+        assert set(rows) == expected
+
+
+@given(st.lists(st.lists(IDS, min_size=1, max_size=5), min_size=1, max_size=6), st.data())
+def test_excluded_packs_are_passed_over(layout: list[list[bytes]], data: st.DataObject) -> None:
+    found = Table()
+    for number, blobs in enumerate(layout):
+        found.add_pack(pack(number, blobs))
+        if number % 2:
+            found.flatten()
+    excluded = data.draw(st.sets(st.integers(0, len(layout) - 1)))
+    for blob in POOL:
+        holders = {at for at, blobs in enumerate(layout) if blob in blobs} - excluded
+        assert found.known(blob, excluded) in (holders or {-1})
+
+
+def ids(count: int, seed: int = 0) -> list[bytes]:
+    numbers = random.Random(seed)  # noqa: S311 - the same in every run
+    return [numbers.randbytes(ID_SIZE) for _ in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 31, 32, 33, 1000, 50_000])
+def test_every_row_is_found_however_many_there_are(count: int) -> None:
+    known = sorted(ids(count))
+    places = b"".join(PLACE_ROW.pack(at, at, at) for at in range(count))
+    run = Run.build(b"".join(known), places)
+    step = max(count // 500, 1)
+    for row in range(0, count, step):
+        assert run.find(known[row]) == row
+        assert run.id(row) == known[row]
+        assert run.place(row) == (row, row, row)
+    for blob in (bytes(32), b"\xff" * 32, *ids(200, seed=1)):
+        assert run.find(blob) == -1
+
+
+def test_ids_that_all_share_a_prefix_are_still_found_quickly() -> None:
+    """A forger with the key can make an index of any ids."""
+    known = [bytes(28) + at.to_bytes(4, "big") for at in range(100_000)]
+    run = Run.build(b"".join(known), bytes(12 * len(known)))
+    start = time.monotonic()
+    for row in range(0, len(known), 2000):
+        assert run.find(known[row]) == row
+    for missing in range(50):
+        assert run.find(bytes(27) + b"\1" + missing.to_bytes(4, "big")) == -1
+    assert time.monotonic() - start < 5
+
+
+def test_a_false_alignment_is_no_match() -> None:
+    """The bytes of an id may occur across two rows."""
+    first = bytes(16) + b"\1" * 16
+    second = bytes(15) + b"\1" + b"\1" * 16
+    across = (first + second)[16:48]
+    assert Run.build(first + second, bytes(24)).find(across) == -1
+    rows = sorted([first, second, across])
+    assert Run.build(b"".join(rows), bytes(36)).find(across) == rows.index(across)
+
+
+def test_merging_keeps_every_row_of_equal_ids() -> None:
+    blob = b"a" * 32
+    run = Run.build(b"", b"")
+    for at in range(5):
+        run = run.merged([(blob, PLACE_ROW.pack(at, 0, 0)), (blob, PLACE_ROW.pack(at + 10, 0, 0))])
+    assert sorted(run.place(row)[0] for row in range(run.rows)) == [*range(5), *range(10, 15)]
+    assert run.find(blob) == 0
+
+
+@given(st.lists(st.lists(IDS, max_size=20), max_size=6))
+def test_merging_is_sorting(layout: list[list[bytes]]) -> None:
+    run = Run.build(b"", b"")
+    for blobs in layout:
+        run = run.merged([(blob, PLACE_ROW.pack(1, 2, 3)) for blob in sorted(blobs)])
+    expected = sorted(blob for blobs in layout for blob in blobs)
+    assert [run.id(row) for row in range(run.rows)] == expected
+    for blob in POOL:
+        row = run.find(blob)
+        assert row == (expected.index(blob) if blob in expected else -1)
+
+
+def test_sizes_are_of_the_blob_and_its_share() -> None:
+    found = Table()
+    found.add_pack(pack(0, [b"a" * 32, b"b" * 32]))
+    assert found.sizes(BlobId(b"a" * 32)) == (10, 172)
+    assert found.sizes(BlobId(b"c" * 32)) is None
+
+
+def test_a_pack_that_is_not_as_the_index_says_does_not_agree() -> None:
+    found = Table()
+    info = pack(0, [b"a" * 32, b"b" * 32])
+    assert not found.agrees(info)
+    found.add_pack(info)
+    assert found.agrees(info)
+    assert not found.agrees(pack(1, [b"a" * 32]))
+    more = PackInfo(
+        info.name, info.header, info.size, info.segments,
+        [*info.blobs, Placed(BlobId(b"c" * 32), 0, 0, 10)],
+    )  # fmt: skip
+    assert not found.agrees(more)
+
+
+def test_pack_rows_come_back() -> None:
+    found = Table()
+    packs = [pack(number, []) for number in range(5)]
+    for info in packs:
+        found.add_pack(info)
+    rows = [PackRow(info.name, info.header, info.size) for info in packs]
+    assert list(found.pack_rows()) == rows
+    assert [found.pack_number(info.name) for info in packs] == list(range(5))
+    assert found.pack_number(pack(9, []).name) is None
+
+
+def test_looking_up_beside_adding_finds_all_that_was_added() -> None:
+    found = Table()
+    blobs = ids(60_000)
+    added = 0
+    stop = threading.Event()
+    problems: list[object] = []
+
+    def look() -> None:
+        numbers = random.Random(7)  # noqa: S311 - the same in every run
+        while not stop.is_set():
+            count = added
+            if count:
+                blob = blobs[numbers.randrange(count)]
+                try:
+                    if found.known(blob, ()) < 0 or not found.locate(blob):
+                        problems.append(blob)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is a problem
+                    problems.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(0, len(blobs), 500):
+            found.add_pack(pack(number, blobs[number : number + 500], 50))
+            added = number + 500
+            if number % 20_000 == 0:
+                found.flatten()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not problems
+
+
+# Sets of blobs
+
+
+@given(st.lists(IDS, max_size=40), st.lists(IDS, max_size=40))
+def test_a_blob_set_is_a_set(known: list[bytes], added: list[bytes]) -> None:
+    found = Table()
+    found.add_pack(pack(0, known))
+    blobs, model = BlobSet(found), set[bytes]()
+    for blob in added:
+        assert (blob in blobs) == (blob in model)
+        assert blobs.add(blob) == (blob not in model)
+        model.add(blob)
+    for blob in POOL:
+        assert (blob in blobs) == (blob in model)
+    assert "text" not in blobs
+    assert None not in blobs
+
+
+def test_a_blob_set_stays_right_while_its_table_grows() -> None:
+    found = Table()
+    found.add_pack(pack(0, [b"a" * 32]))
+    blobs = BlobSet(found)
+    blobs.add(b"a" * 32)
+    blobs.add(b"b" * 32)
+    found.add_pack(pack(1, [b"b" * 32, b"0" * 32]))
+    found.flatten()
+    assert b"a" * 32 in blobs
+    assert b"b" * 32 in blobs
+    assert b"0" * 32 not in blobs
