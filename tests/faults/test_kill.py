@@ -17,7 +17,6 @@ from random import Random  # noqa: TID251 - seeded
 
 import pytest
 
-import holdfast
 from holdfast.backend import LocalBackend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
@@ -100,7 +99,7 @@ class Bench:
 
 def text(size: int, seed: str) -> bytes:
     """Compressible bytes that no other seed gives."""
-    return shake_256(seed.encode()).digest(size // 2).hex().encode()
+    return shake_256(seed.encode()).hexdigest(size // 2).encode()
 
 
 def wait(child: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -145,7 +144,7 @@ def attack(bench: Bench) -> None:
         kill(child)
         has_index = bench.listed("index") != before
         expect_unharmed(bench, random, thoroughly=number % 25 == 0)
-        survived = {s.id for s in bench.repo.snapshots()} - bench.known.keys()
+        survived = {str(s.id) for s in bench.repo.snapshots()} - bench.known.keys()
         assert len(survived) <= 1
         assert was_running or survived
         for snapshot in survived:

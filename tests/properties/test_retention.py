@@ -202,8 +202,9 @@ TURNS = [
 
 OFFSETS = [0, 0, 0, 3600, 7200, -18_000, 19_800, 20_700, -43_200, 50_400, 86_400, -86_400]
 STEPS = [0, 1, 60, 1800, 3600, 7200, 86_400, 7 * 86_400, 30 * 86_400, 365 * 86_400]
-COUNTS = [0, 0, 0, 0, 1, 2, 3, 5, -1]
-LENGTHS = ["", "", "", "", "1h", "25h", "1d", "7d", "1m", "1m1d", "2m2h", "1y5m7d2h", "4y", "9999y"]
+BESIDE = [0, 0, 0, 1, -1, 1800, -1800, 3600, -3600]
+COUNTS = [1, 2, 3, 5, -1]
+LENGTHS = ["1h", "25h", "1d", "7d", "1m", "1m1d", "2m2h", "1y5m7d2h", "4y", "9999y"]
 TAG_LISTS = [(), (), (), ("a",), ("a,b",), ("b", "a"), ("",), ("", "c")]
 TAGS = [(), (), ("a",), ("b",), ("a", "b"), ("a", "b", "c")]
 
@@ -211,6 +212,7 @@ starts = st.sampled_from(TURNS)
 moves = st.tuples(
     st.sampled_from(STEPS),
     st.integers(-12, 12),
+    st.sampled_from(BESIDE),
     st.sampled_from(OFFSETS),
     st.sampled_from(TAGS),
     st.sampled_from(["a", "a", "a", "b"]),
@@ -225,24 +227,25 @@ def histories(draw: st.DrawFn) -> list[Snapshot]:
         replace(
             snapshot_of(BlobId(bytes(32)), host=host),
             id=SnapshotId(f"{number:032x}"),
-            time_ns=start + step * times * SECOND,
+            time_ns=start + (step * times + beside) * SECOND,
             utc_offset=offset,
             tags=tags,
         )
-        for number, (step, times, offset, tags, host) in enumerate(
+        for number, (step, times, beside, offset, tags, host) in enumerate(
             draw(st.lists(moves, min_size=1, max_size=25))
         )
     ]
 
 
-def rules(names: tuple[str, ...], values: list[int] | list[str]) -> st.SearchStrategy[Record]:
-    return st.fixed_dictionaries({f"keep_{name}": st.sampled_from(values) for name in names})
+def some_of(names: tuple[str, ...], values: list[int] | list[str]) -> st.SearchStrategy[Record]:
+    keys = st.sampled_from([f"keep_{name}" for name in names])
+    return st.dictionaries(keys, st.sampled_from(values), max_size=3)
 
 
 policies = st.builds(
     lambda counts, lengths, tags: RetentionPolicy.parse(counts | lengths | {"keep_tags": tags}),
-    rules(("last", *BUCKETS), COUNTS),
-    rules(("within", *(f"within_{name}" for name in BUCKETS)), LENGTHS),
+    some_of(("last", *BUCKETS), COUNTS),
+    some_of(("within", *(f"within_{name}" for name in BUCKETS)), LENGTHS),
     st.sampled_from(TAG_LISTS),
 )
 zones = st.sampled_from([None, None, UTC, BERLIN, NEW_YORK, LORD_HOWE])

@@ -80,6 +80,8 @@ class Packer:
         self._lock = threading.Lock()
         self._buffers: deque[bytearray] = deque(maxlen=IN_FLIGHT)
         self._in_flight: deque[Future[None]] = deque()
+        self._closing = threading.Lock()
+        self._failure: BaseException | None = None
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-packer")
 
     def buffer(self) -> bytearray:
@@ -117,11 +119,27 @@ class Packer:
     def flush(self) -> None:
         """Store all that was handed over, the last packs included."""
         self._drain()
-        for kind in Kind:
+        with self._closing:  # `store_open` may be at work on the last packs
+            for kind in Kind:
+                self._in_flight.append(self._pool.submit(self._store, kind, self._taken(kind)))
+            self._drain()
+        if self._failure is not None:
+            raise self._failure
+
+    def store_open(self) -> None:
+        """Store the packs that are not full yet; what fails is raised by every later `flush`."""
+        with self._closing:
+            for kind in Kind:
+                try:
+                    self._store(kind, self._taken(kind))
+                except BaseException as error:  # noqa: BLE001 - raised where the backup is at work
+                    self._failure = error
+
+    def _taken(self, kind: Kind) -> list[Payload]:
+        """What is in the open pack of a kind, which is empty afterwards."""
+        with self._lock:
             pack, self._open[kind] = self._open[kind], _OpenPack()
-            if pack.payloads:
-                self._in_flight.append(self._pool.submit(self._store, kind, pack.payloads))
-        self._drain()
+        return pack.payloads
 
     def _drain(self) -> None:
         while self._in_flight:
@@ -159,6 +177,8 @@ class Packer:
         self._store(kind, pack.payloads)
 
     def _store(self, kind: Kind, payloads: list[Payload]) -> None:
+        if not payloads:
+            return
         info, pack = build_pack(kind, payloads, self._keys, self._session, random_bytes(32))
         payloads.clear()
         verify_pack(info, pack, self._keys)

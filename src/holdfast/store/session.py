@@ -37,6 +37,12 @@ HEARTBEAT = 300.0
 """Seconds between two signs of life; after 30 minutes without one a session may be expired."""
 
 
+_LOST = (
+    "session {} was declared dead by another client because it gave no sign of life for too long; "
+    "nothing is lost: run the backup again"
+)
+
+
 def condemned_packs(backend: Backend, keys: Keys) -> set[PackName]:
     """The packs that a reclaim in progress will delete.
 
@@ -76,6 +82,7 @@ class Session:
 
     Attributes:
         id: names the session, and the snapshot that it makes.
+        on_tick: called every `TICK` seconds from a thread of the session; it must not raise.
     """
 
     def __init__(
@@ -84,7 +91,6 @@ class Session:
         keys: Keys,
         clock: Clock,
         about: dict[str, object],
-        on_tick: Callable[[], None],
     ) -> None:
         """Announce the session.
 
@@ -93,7 +99,6 @@ class Session:
             keys: of the repository.
             clock: for signs of life.
             about: what `holdfast sessions` will show: host, user, kind of work.
-            on_tick: called every `TICK` seconds from a thread; it must not raise.
         """
         self.id: SessionId = new_session_id()
         self._backend = backend
@@ -101,14 +106,18 @@ class Session:
         self._clock = clock
         self._name = f"sessions/{self.id.hex()}"
         self._beats = 0
-        self._on_tick = on_tick
+        self.on_tick: Callable[[], None] = _nothing
         self._stop = threading.Event()
         record = codec.pack({**about, "started": clock.now_ns()})
         backend.put(self._name, seal_object(ObjectType.SESSION, keys, self._name, record))
         self._thread = threading.Thread(
             target=self._beat, name=f"holdfast-session-{self.id.hex()[:8]}", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._delete(self._name)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +128,7 @@ class Session:
     def _beat(self) -> None:
         last = self._clock.monotonic()
         while not self._clock.wait(self._stop, TICK):
-            self._on_tick()
+            self.on_tick()
             now = self._clock.monotonic()
             if now - last < HEARTBEAT:
                 continue
@@ -155,22 +164,27 @@ class Session:
         data = seal_object(ObjectType.SNAPSHOT, self._keys, name, snapshot)
         capabilities = self._backend.capabilities()
         if not capabilities.put_if_absent:
-            self._backend.put(name, data)
-            return id_
+            return self._commit_unguarded(id_, name, data)
         try:
             self._backend.put_if_absent(name, data)
         except ObjectExists:
             # A repeated request finds the object of the first one, which got through.
             if self._backend.get(name) != data:
-                raise SessionLost(
-                    f"session {id_[:8]} was declared dead by another client because it gave no "
-                    "sign of life for too long; nothing is lost: run the backup again"
-                ) from None
+                raise SessionLost(_LOST.format(id_[:8])) from None
         except BackendError:
             # Only the answer may be lost. A local disk loses none: there it is not durable.
             if capabilities.local or not _holds(self._backend, name, data):
                 raise
         return id_
+
+    def _commit_unguarded(self, id_: SnapshotId, name: str, data: bytes) -> SnapshotId:
+        """Commit where nothing is put-if-absent: whoever reclaims there sees to it alone."""
+        try:
+            self._backend.stat(name)
+        except ObjectNotFound:
+            self._backend.put(name, data)
+            return id_
+        raise SessionLost(_LOST.format(id_[:8]))
 
     def end(self) -> None:
         """Clear the session away; what cannot be cleared a later prune will."""
@@ -178,12 +192,19 @@ class Session:
         self._thread.join()
         names = [f"{self._name}.{beat}" for beat in range(1, self._beats + 1)] + [self._name]
         for name in names:
-            try:
-                self._backend.delete(name)
-            except ObjectNotFound:
-                continue
-            except BackendError as error:
-                _log.info("%s stays for a later prune to clear away: %s", name, error)
+            self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        try:
+            self._backend.delete(name)
+        except ObjectNotFound:
+            return
+        except BackendError as error:
+            _log.info("%s stays for a later prune to clear away: %s", name, error)
+
+
+def _nothing() -> None:
+    """There is nothing to do yet."""
 
 
 def _holds(backend: Backend, name: str, data: bytes) -> bool:

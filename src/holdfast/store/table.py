@@ -365,5 +365,6 @@ class Table:
     def rows(self) -> Iterator[tuple[BlobId, Location]]:
         """Every blob with every place it is in, ascending by id."""
         self.flatten()
-        for row in range(self.base.rows):
-            yield BlobId(bytes(self.base.id(row))), self._location(*self.base.place(row))
+        run = self.base  # what is added meanwhile makes a new one
+        for row in range(run.rows):
+            yield BlobId(run.id(row)), self._location(*run.place(row))

@@ -89,6 +89,7 @@ class Writer:
         self.page_key = self._keys.from_dedup("tree pages")
         self._pending: set[bytes] = set()
         self._own = Table()
+        self._own_gone: set[int] = set()
         self._own_packs: list[ObjectInfo] = []
         self._used: set[int] = set()
         self._excluded: set[int] = set()
@@ -96,25 +97,25 @@ class Writer:
         self._lock = threading.Lock()
         self._indexing = threading.Lock()
         self._unindexed: list[PackInfo] = []
-        self._start = self._indexed_at = self._clock.monotonic()
-        self._session = Session(
-            self._backend, self._keys, self._clock, about, on_tick=self._on_tick
-        )
+        self._start = self._indexed_at = self._stored_at = self._clock.monotonic()
+        self._session = Session(self._backend, self._keys, self._clock, about)
         try:
             condemned = condemned_packs(self._backend, self._keys)
+            self._check_config()
             self._table = repository.catalog.refresh()
             self._excluded = self._unusable(range(len(self._table.packs)), condemned)
+            self._packer = Packer(
+                self._backend,
+                self._keys,
+                self._session.id,
+                Compressor(compression),
+                pack_size,
+                self._on_stored,
+            )
+            self._session.on_tick = self._on_tick
         except BaseException:
             self._session.end()
             raise
-        self._packer = Packer(
-            self._backend,
-            self._keys,
-            self._session.id,
-            Compressor(compression),
-            pack_size,
-            self._on_stored,
-        )
 
     @property
     def id(self) -> SnapshotId:
@@ -159,11 +160,13 @@ class Writer:
         return all(blob in self._pending or self._stored(blob) for blob in blobs)
 
     def _stored(self, blob: BlobId) -> bool:
+        if self._own.known(blob, self._own_gone) >= 0:
+            return True
         pack = self._table.known(blob, self._excluded)
         if pack >= 0:
             self._used.add(pack)
             return True
-        return self._own.known(blob, ()) >= 0
+        return False
 
     def _save(self, kind: Kind, content: memoryview, group: Group) -> BlobId:
         blob = BlobId(keyed(self._id_keys[kind], content))
@@ -211,7 +214,7 @@ class Writer:
             self._pending.difference_update(blob.id for blob in info.blobs)
             self.stored += info.size
             self._unindexed.append(info)
-            now = self._clock.monotonic()
+            self._stored_at = now = self._clock.monotonic()
             elapsed, since = now - self._start, now - self._indexed_at
             # Often at first, so that little is lost when a short backup is interrupted, then
             # ever more rarely, so that a long one does not leave thousands of index objects.
@@ -220,9 +223,11 @@ class Writer:
         self._write_index()
 
     def _on_tick(self) -> None:
-        with self._lock:
-            due = self._clock.monotonic() - self._indexed_at >= INDEX_INTERVAL / 2
-        if due:
+        """Let nothing that is stored, or waits to be, stay unknown for longer than the interval."""
+        now = self._clock.monotonic()
+        if now - self._stored_at >= INDEX_INTERVAL / 2:
+            self._packer.store_open()
+        if now - self._indexed_at >= INDEX_INTERVAL / 2:
             try:
                 self._write_index()
             except HoldfastError as error:
@@ -273,10 +278,13 @@ class Writer:
         condemned = condemned_packs(self._backend, self._keys)
         self._check_config()
         gone = self._unusable(self._used, condemned)
-        if not gone:
+        own_gone = self._condemned_own(condemned)
+        if not gone and not own_gone:
             return True
-        _log.warning("%d packs that this backup built upon have gone: storing anew", len(gone))
+        count = len(gone | own_gone)
+        _log.warning("%d packs that this backup built upon have gone: storing anew", count)
         self._excluded |= gone
+        self._own_gone |= own_gone
         self._used -= gone
         return False
 
@@ -304,9 +312,10 @@ class Writer:
                 wanted[object_name(row.name)] = (number, row.size)
         own = dict(self._own_packs)
         for info in self._backend.list("data/"):
+            # One may be both: others may have read the index objects of this session already.
             if wanted.get(info.name, (0, -1))[1] == info.size:
                 del wanted[info.name]
-            elif own.get(info.name) == info.size:
+            if own.get(info.name) == info.size:
                 del own[info.name]
         for name in own:
             raise DamagedRepository(
@@ -314,13 +323,22 @@ class Writer:
             )
         return gone | {number for number, _ in wanted.values()}
 
+    def _condemned_own(self, condemned: set[PackName]) -> set[int]:
+        """Packs of this session that somebody who thought it dead will delete; now forgotten."""
+        if not condemned:
+            return set()
+        gone = {n for n, row in enumerate(self._own.pack_rows()) if row.name in condemned}
+        names = {object_name(self._own.pack(number).name) for number in gone}
+        self._own_packs = [pack for pack in self._own_packs if pack.name not in names]
+        return gone - self._own_gone
+
     def _check_config(self) -> None:
         numbers = (config_number(info.name) for info in self._backend.list("config/"))
         newest = max((number for number in numbers if number is not None), default=-1)
         if f"config/{newest}" != self._config:
             raise UnsupportedRepository(
-                "the repository's settings were changed during this backup, so there is no "
-                "snapshot: run the backup again"
+                "the repository's settings were changed since it was opened, so there is no "
+                "snapshot: open the repository again and run the backup again"
             )
 
 

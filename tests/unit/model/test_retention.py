@@ -181,9 +181,11 @@ def test_weeks_around_new_year_are_those_of_iso_8601() -> None:
     assert kept(RetentionPolicy(keep_weekly=1), history(*week_1_of_2019)) == ["2019-01-06 00:00"]
 
 
-def test_weeks_of_one_number_in_two_years_are_two() -> None:
-    known = history("2018-01-01", "2018-12-31", "2019-01-01")
+def test_weeks_and_months_of_one_number_in_two_years_are_two() -> None:
+    known = history("2017-06-01", "2018-01-01", "2018-12-31", "2019-01-01")
     assert kept(RetentionPolicy(keep_weekly=2), known) == ["2019-01-01 00:00", "2018-01-01 00:00"]
+    known = history("2017-06-01", "2018-01-01", "2019-01-01")
+    assert kept(RetentionPolicy(keep_monthly=2), known) == ["2019-01-01 00:00", "2018-01-01 00:00"]
 
 
 def test_of_equal_times_the_largest_id_is_the_newest() -> None:

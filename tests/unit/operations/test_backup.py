@@ -24,8 +24,8 @@ from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory, save_directory
 from holdfast.model.walk import lookup
-from holdfast.operations.backup import tree as operation
 from holdfast.operations.backup import GRANULARITY, BackupOptions, BackupOutcome, backup_tree
+from holdfast.operations.backup import tree as operation
 from holdfast.operations.ingest import LARGE, Group, Ingest, Tell
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.ids import BlobId, PackName

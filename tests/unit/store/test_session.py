@@ -47,7 +47,9 @@ def session(
     clock: ManualClock | None = None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> Session:
-    return Session(backend, KEYS, clock or SYSTEM_CLOCK, {"host": "h"}, on_tick)
+    made = Session(backend, KEYS, clock or SYSTEM_CLOCK, {"host": "h"})
+    made.on_tick = on_tick
+    return made
 
 
 def names(backend: MemoryBackend, folder: str = "") -> list[str]:
