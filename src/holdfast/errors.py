@@ -19,6 +19,7 @@
           ├── ObjectNotFound
           ├── ObjectExists
           ├── ObjectTruncated         shorter than what was asked for
+          ├── ObjectUnreadable        there, but the storage cannot read this one
           ├── AccessDenied            no permission, or read-only
           └── StorageFull             no space, or over quota
 
@@ -116,6 +117,10 @@ class ObjectExists(BackendError):
 
 class ObjectTruncated(BackendError):
     """An object ends before the range that was asked for."""
+
+
+class ObjectUnreadable(BackendError):
+    """An object is there, but the storage fails to read just this one, as a bad disk does."""
 
 
 class AccessDenied(BackendError):

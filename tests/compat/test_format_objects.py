@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -448,25 +449,42 @@ def test_the_depth_of_extra(tmp_path: Path, levels: int, fits: bool) -> None:
         assert_both_refuse(tmp_path)
 
 
-@pytest.mark.format("F13")
-@pytest.mark.parametrize(
-    "data",
-    [
-        codec.pack([]),
-        codec.pack({})[:0],
-        codec.pack({}) + b"\0",
-        b"\x82\xa1a\x00\xa1a\x00",  # a key twice
-        b"\x81\x00\x00",  # a key that is a number
-        b"\x81\xc4\x01a\x00",  # a key that is bytes
-        b"\x81\xa1\xff\x00",  # a key that is not UTF-8
-        b"\xc1",
-    ],
-)
-def test_what_is_no_record_is_refused(place: Path, data: bytes) -> None:
+BAD_RECORDS: dict[str, Callable[[bytes], bytes]] = {
+    "an array": lambda _: codec.pack([]),
+    "nothing": lambda _: b"",
+    "less than a record": lambda record: record[:-1],
+    "more than a record": lambda record: record + b"\0",
+    "a byte that means nothing": lambda _: b"\xc1",
+    "a key twice": lambda record: with_pair(record, b"\xa5start\x00"),
+    "a key that is a number": lambda record: with_pair(record, b"\x00\x00"),
+    "a key that is bytes": lambda record: with_pair(record, b"\xc4\x01a\x00"),
+    "a key that is not UTF-8": lambda record: with_pair(record, b"\xa1\xff\x00"),
+    "text that is not UTF-8": lambda record: with_pair(record, b"\xa1a\xa1\xff"),
+    "an extension type": lambda record: with_pair(record, b"\xa1a\xd4\x05\x00"),
+}
+
+
+def with_pair(record: bytes, pair: bytes) -> bytes:
+    """A packed map of 16 to 65,535 pairs with one more."""
+    assert record[0] == 0xDE
+    count = int.from_bytes(record[1:3], "big") + 1
+    return b"\xde" + count.to_bytes(2, "big") + record[3:] + pair
+
+
+@pytest.mark.format("F13", "F39")
+@pytest.mark.parametrize("case", ["a new key", *BAD_RECORDS])
+def test_what_is_no_record_is_refused(place: Path, case: str) -> None:
     store = reopened(place)
     name = snapshot_name(place)
+    record = store.snapshot(SnapshotId(name[10:]))
+    assert record is not None
+    change = BAD_RECORDS.get(case)
+    data = change(record) if change else with_pair(record, b"\xa3new\x00")
     write(place, name, seal_object(ObjectType.SNAPSHOT, store.keys, name, data))
-    assert_both_refuse(place)
+    if case == "a new key":
+        assert_both_read(place)
+    else:
+        assert_both_refuse(place)
 
 
 # Config

@@ -25,15 +25,22 @@ from holdfast.primitives.kdf import KdfParams
 from holdfast.store import Settings, create_store
 
 ROUNDS = 100
-FILES = 26
-SMALL = 150
+FILES = 14
+SMALL = 100
 LEVEL = 12
 CHEAP = KdfParams(memory=19 << 10, passes=1, lanes=1)
 
-# The tree takes a while: a high compression level on data that is worth it.
+# Time runs faster for the child, so that it writes several index objects in the short time that
+# it is given. And compressing hard makes that time long enough to be hit anywhere.
 CHILD = """
 import sys, holdfast
-repo = holdfast.open(sys.argv[1], password="password", cache_dir=sys.argv[3])
+from holdfast.clock import SystemClock
+
+class Fast(SystemClock):
+    def monotonic(self):
+        return 10 * super().monotonic()
+
+repo = holdfast.open(sys.argv[1], password="password", cache_dir=sys.argv[3], clock=Fast())
 print("ready", flush=True)
 print(repo.backup(sys.argv[2]).snapshot.id, flush=True)
 """
@@ -139,9 +146,10 @@ def attack(bench: Bench) -> None:
         fresh = bench.refill(number)
         before = bench.listed("index")
         child = bench.start()
-        wait(child, random.uniform(0, 1.1 * seconds))
-        was_running = child.poll() is None
+        was_running = not wait(child, random.uniform(0, seconds))
         kill(child)
+        # Keeps to the real duration, whatever else this machine is doing: 3 of 4 are hit.
+        seconds *= 1.03 if was_running else 0.92
         has_index = bench.listed("index") != before
         expect_unharmed(bench, random, thoroughly=number % 25 == 0)
         survived = {str(s.id) for s in bench.repo.snapshots()} - bench.known.keys()
@@ -166,7 +174,7 @@ def attack(bench: Bench) -> None:
     assert report.valid, report.findings
     # The moments must have met all phases: before, between and after the first index object.
     assert 50 <= killed < ROUNDS
-    assert 10 <= reused < killed
+    assert 5 <= reused < killed
     assert indexed >= reused
 
 

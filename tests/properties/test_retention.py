@@ -221,7 +221,7 @@ moves = st.tuples(
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Snapshot]:
-    """Up to 25 snapshots of two hosts, near a turn of the calendar, in no order."""
+    """Up to 20 snapshots of two hosts, near a turn of the calendar, in no order."""
     start = nanoseconds(draw(starts))
     return [
         replace(
@@ -232,7 +232,7 @@ def histories(draw: st.DrawFn) -> list[Snapshot]:
             tags=tags,
         )
         for number, (step, times, beside, offset, tags, host) in enumerate(
-            draw(st.lists(moves, min_size=1, max_size=25))
+            draw(st.lists(moves, min_size=1, max_size=20))
         )
     ]
 
@@ -273,7 +273,31 @@ def test_decisions_are_those_of_the_plain_implementation(
     assert decide(policy, snapshots, now, zone) == plain_decisions(policy, snapshots, now_ns, zone)
 
 
-@settings(max_examples=300)
+@settings(max_examples=600)
+@given(
+    starts,
+    st.integers(0, 72),
+    st.sampled_from([("24h", 24), ("1d", 24), ("1d1h", 25), ("2d", 48), ("36h", 36)]),
+    st.integers(-3, 3),
+    st.sampled_from([None, BERLIN, NEW_YORK, LORD_HOWE]),
+)
+def test_durations_reach_as_far_across_a_turn_of_the_clocks(
+    turn: datetime, after: int, length: tuple[str, int], beside: int, zone: tzinfo | None
+) -> None:
+    text, hours = length
+    newest = nanoseconds(turn) + after * 1800 * SECOND
+    edge = newest - (hours * 2 - beside) * 1800 * SECOND
+    snapshots = [
+        replace(snapshot_of(BlobId(bytes(32)), number), time_ns=time_ns)
+        for number, time_ns in enumerate((newest, edge, edge + SECOND), start=1)
+    ]
+    policy = RetentionPolicy(keep_within=text)
+    now_ns = newest + 7 * 86_400 * SECOND
+    now = EPOCH + timedelta(seconds=now_ns // SECOND)
+    assert decide(policy, snapshots, now, zone) == plain_decisions(policy, snapshots, now_ns, zone)
+
+
+@settings(max_examples=200)
 @given(histories(), policies, st.data())
 def test_the_order_in_which_snapshots_come_does_not_matter(
     snapshots: list[Snapshot], policy: RetentionPolicy, data: st.DataObject
@@ -288,8 +312,8 @@ def test_a_policy_is_read_back_from_its_dictionary(policy: RetentionPolicy) -> N
     assert RetentionPolicy.parse(policy.dict()) == policy
 
 
-@settings(max_examples=300)
-@given(histories(), policies, st.sets(st.integers(0, 24)))
+@settings(max_examples=200)
+@given(histories(), policies, st.sets(st.integers(0, 19)))
 def test_a_protected_snapshot_stays_and_changes_nothing_else(
     snapshots: list[Snapshot], policy: RetentionPolicy, chosen: set[int]
 ) -> None:

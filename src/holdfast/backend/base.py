@@ -1,12 +1,12 @@
-"""What holdfast asks of a storage: seven verbs, five errors, and nothing else.
+"""What holdfast asks of a storage: seven verbs, six errors, and nothing else.
 
 Objects are named by ``/``-separated ASCII names such as ``data/3f/3f9a…-1b2c3d4e``, whose exact
 shape `holdfast.backend.names` checks: a name that does not fit is refused by every verb with a
 plain `BackendError`. Objects are written whole and never changed.
 
-The errors are `ObjectNotFound`, `ObjectExists`, `ObjectTruncated`, `AccessDenied` and
-`StorageFull`; anything else that goes wrong is a plain `BackendError`. Every backend, and every
-decorator around one, must pass `holdfast.testing.conformance`.
+The errors are `ObjectNotFound`, `ObjectExists`, `ObjectTruncated`, `ObjectUnreadable`,
+`AccessDenied` and `StorageFull`; anything else that goes wrong is a plain `BackendError`. Every
+backend, and every decorator around one, must pass `holdfast.testing.conformance`.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Backend(Protocol):
         Raises:
             ObjectNotFound: no such object.
             ObjectTruncated: the object ends before `offset + length`.
+            ObjectUnreadable: it is there, but the storage fails to read just this one.
         """
 
     def stat(self, name: str) -> int:

@@ -38,11 +38,12 @@ from holdfast.errors import (
     ObjectExists,
     ObjectNotFound,
     ObjectTruncated,
+    ObjectUnreadable,
     StorageFull,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _TEMPORARY = ".tmp-"
 # A fifo that someone put there must not make us wait for a writer.
@@ -107,7 +108,7 @@ class LocalBackend:
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
         check_name(name)
-        with _reading(name):
+        with _reading(name, _OBJECT_KINDS):
             file = os.open(name, _READ, dir_fd=self._open_root())
             try:
                 size = _object_size(name, os.fstat(file))
@@ -208,15 +209,22 @@ class LocalBackend:
             yield from files
 
 
+_OBJECT_KINDS = _KINDS | {
+    errno.EIO: (ObjectUnreadable, "the disk or the file system fails; look at the system's log")
+}
+
+
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(
+    name: str, kinds: Mapping[int, tuple[type[BackendError], str]] = _KINDS
+) -> Iterator[None]:
     """Turns errors of the operating system into ours; what is not there is `ObjectNotFound`."""
     try:
         yield
     except _ABSENT as error:
         raise ObjectNotFound(name, "no such object") from error
     except OSError as error:
-        raise _explain(name, error) from error
+        raise _explain(name, error, kinds) from error
 
 
 @contextmanager
@@ -225,13 +233,15 @@ def _writing(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explain(name, error) from error
+        raise _explain(name, error, _KINDS) from error
 
 
-def _explain(name: str, error: OSError) -> BackendError:
+def _explain(
+    name: str, error: OSError, kinds: Mapping[int, tuple[type[BackendError], str]]
+) -> BackendError:
     code = error.errno or 0
     reason = f"{os.strerror(code)} ({errno.errorcode.get(code, code)})"
-    kind, advice = _KINDS.get(code, (BackendError, ""))
+    kind, advice = kinds.get(code, (BackendError, ""))
     return kind(name, f"{reason}; {advice}" if advice else reason)
 
 

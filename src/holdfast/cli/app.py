@@ -137,7 +137,8 @@ def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
 
     The repository is named by -b, HOLDFAST_REPOSITORY or the config file. Its password comes from
     the file named by -p, from HOLDFAST_PASSWORD, HOLDFAST_PASSWORD_FILE or
-    HOLDFAST_PASSWORD_COMMAND, from the config file, or is asked for.
+    HOLDFAST_PASSWORD_COMMAND, from the config file, or is asked for. RESTIC_REPOSITORY,
+    RESTIC_PASSWORD and RESTIC_PASSWORD_FILE are taken where there is none of these.
     """
     level = logging.INFO if options["verbose"] else logging.WARNING
     set_up(logging.DEBUG if options["debug"] else level)

@@ -7,10 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import takewhile
 from types import FrameType
+from typing import Self
 
 import click
 
@@ -22,7 +22,12 @@ from holdfast.cli.output import Output, complain
 
 _log = logging.getLogger(__name__)
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""The signals that ask a program to end, and what Python does on them if nobody said otherwise."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,30 +44,52 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")  # what the terminal has no letters for
     # Known before anything is parsed, because parsing may be what fails.
     output = Output(json="--json" in takewhile(lambda each: each != "--", arguments))
-    with _ended_like_an_interrupt():
-        code = _run(arguments, output)
+    with _Interrupts() as interrupts:
+        code = _run(arguments, output, interrupts)
     return _flushed(code)
 
 
-def _run(arguments: Sequence[str], output: Output) -> int:
+class _Interrupts:
+    """Lets the signals that ask a program to end do so as Ctrl-C does: cleaning up.
+
+    Attributes:
+        came: whether one came. What fails then, fails because of it: an interrupt that hits the
+            standard library inside a lock comes out of it as a RuntimeError.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before = {number: signal.getsignal(number) for number in _ENDING}
+
+    def __enter__(self) -> Self:
+        for number, usual in _ENDING.items():
+            if self._before[number] == usual:  # `nohup` has SIGHUP ignored
+                signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
+def _run(arguments: Sequence[str], output: Output, interrupts: _Interrupts) -> int:
     try:
         code: int | None = app.main(list(arguments), standalone_mode=False, obj=Connector(output))
     except BrokenPipeError:
         return ExitCode.FAILED  # nobody reads what we could say
-    except (HoldfastError, CommandError, click.ClickException) as error:
-        return _failed(error, _message(error), output)
-    except (click.Abort, KeyboardInterrupt) as error:
-        return _failed(error, "interrupted", output)
-    except Exception as error:  # noqa: BLE001 - the last resort: a mistake of ours, told as one
-        where = "run it again with --debug before the command to see where"
-        return _failed(error, f"unexpected {type(error).__name__}: {error} ({where})", output)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, whatever it is
+        _log.debug("the error came from here:", exc_info=error)
+        if interrupts.came or isinstance(error, click.Abort | KeyboardInterrupt):
+            return _failed(ExitCode.INTERRUPTED, "Interrupted", "interrupted", output)
+        return _failed(exit_code_of(error), type(error).__name__, _message(error), output)
     return code or ExitCode.DONE
 
 
-def _failed(error: BaseException, message: str, output: Output) -> ExitCode:
-    _log.debug("the error came from here:", exc_info=error)
-    code = exit_code_of(error)
-    kind = "Interrupted" if code == ExitCode.INTERRUPTED else type(error).__name__
+def _failed(code: ExitCode, kind: str, message: str, output: Output) -> ExitCode:
     try:
         output.fail(kind, message, code)
     except BrokenPipeError:
@@ -70,15 +97,19 @@ def _failed(error: BaseException, message: str, output: Output) -> ExitCode:
     return code
 
 
-def _message(error: HoldfastError | CommandError | click.ClickException) -> str:
-    if not isinstance(error, click.ClickException):
-        return str(error)
-    message = error.format_message()
-    if isinstance(error, click.NoSuchOption) and error.option_name in GLOBAL_FLAGS:
-        return f"{error.option_name} goes before the command: holdfast {error.option_name} ..."
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        return f"{message}\ntry '{error.ctx.command_path} --help'"
-    return message
+def _message(error: BaseException) -> str:
+    match error:
+        case HoldfastError() | CommandError():
+            return str(error)
+        case click.NoSuchOption(option_name=flag) if flag in GLOBAL_FLAGS:
+            return f"{flag} goes before the command: holdfast {flag} ..."
+        case click.UsageError(ctx=click.Context(command_path=path)):
+            return f"{error.format_message()}\ntry '{path} --help'"
+        case click.ClickException():
+            return error.format_message()
+        case _:
+            advice = "a mistake of ours: run it again with --debug before the command to see where"
+            return f"unexpected {type(error).__name__}: {error} ({advice})"
 
 
 def _flushed(code: int) -> int:
@@ -94,21 +125,3 @@ def _flushed(code: int) -> int:
         os.close(null)
         return code or ExitCode.FAILED
     return code
-
-
-@contextmanager
-def _ended_like_an_interrupt() -> Iterator[None]:
-    """Let the signals that ask a program to end do so as Ctrl-C does: cleaning up."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in before.items():
-        if handler == signal.SIG_DFL:  # `nohup` has it ignored
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

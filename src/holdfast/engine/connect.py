@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from holdfast.store import (
     create_store,
     open_store,
 )
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_PACK_SIZE = 16 << 20
 """Bytes at which a pack is closed."""
@@ -141,8 +144,12 @@ def _chunker(chunker: str | ChunkerParams) -> ChunkerParams:
     raise UsageError(f"unknown chunker {chunker!r}: choose one of {', '.join(PROFILES)}")
 
 
-def _cache_folder(given: str | os.PathLike[str] | None) -> Path:
+def _cache_folder(given: str | os.PathLike[str] | None) -> Path | None:
     if given is not None:
         return Path(given)
     base = environment.variable("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "holdfast"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "holdfast"
+    except RuntimeError:
+        _log.warning("indexes are not cached: there is no home directory, nor XDG_CACHE_HOME")
+        return None

@@ -48,7 +48,7 @@ class Connection:
         return f"<holdfast.Repository {self.location}>"
 
     def close(self) -> None:
-        """Let go of the storage."""
+        """Let go of the storage, after all work in other threads has ended."""
         self._store.close()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import pwd
@@ -15,6 +16,8 @@ from holdfast.errors import UsageError
 from holdfast.filesystem import LocalSource
 from holdfast.operations.ingest import Fill, Unreadable
 from holdfast.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 
 def host_name() -> str:
@@ -44,7 +47,11 @@ def counted(source: LocalSource, progress: Progress, *, wanted: bool) -> Iterato
     stop = threading.Event()
 
     def count() -> None:
-        files, size = source.scan_totals(stop)
+        try:
+            files, size = source.scan_totals(stop)
+        except OSError as error:
+            _log.info("how much there is to do cannot be counted: %s", error)
+            return
         if not stop.is_set():
             progress.expect(files, size)
 

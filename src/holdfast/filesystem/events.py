@@ -9,6 +9,9 @@ from typing import Final, NamedTuple, TypeAlias
 FIND: Final = "find"
 """The operation of a problem with a root, or with the way to it."""
 
+ENTER: Final = "enter"
+"""The operation of a problem with a directory on the walk."""
+
 
 class Problem(NamedTuple):
     """Something of the source that could not be read.
@@ -27,8 +30,11 @@ class Problem(NamedTuple):
 
     @property
     def vanished(self) -> bool:
-        """Whether the entry was only removed while the backup ran, which is no failure."""
-        return self.errno == errno.ENOENT and self.operation != FIND
+        """Whether a file was only removed while the backup ran, which is no failure.
+
+        A directory may have been moved to where the walk has been, with all that is in it.
+        """
+        return self.errno == errno.ENOENT and self.operation not in (FIND, ENTER)
 
     @classmethod
     def of(cls, path: bytes, operation: str, error: OSError) -> Problem:

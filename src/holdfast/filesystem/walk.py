@@ -12,7 +12,7 @@ from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Final, Self
 
-from holdfast.filesystem.events import FIND, Directory, Leave, Problem, WalkEvent
+from holdfast.filesystem.events import ENTER, FIND, Directory, Leave, Problem, WalkEvent
 from holdfast.filesystem.exclude import Exclusion
 from holdfast.filesystem.handles import LIST, PASS, DirectoryStack
 from holdfast.filesystem.metadata import Xattrs, read_xattrs, xattr_path
@@ -190,13 +190,13 @@ class Walk:
     def _enter(self, child: _Child) -> Iterator[WalkEvent]:
         if self._is_too_deep(child.name):
             too_deep = OSError(errno.ENAMETOOLONG, "too deep: no snapshot can hold it")
-            yield self.problem(child.name, "enter", too_deep)
+            yield self.problem(child.name, ENTER, too_deep)
             return
         flags = child.flags
         try:
             status = self._stack.enter(child.name, flags)
         except OSError as error:
-            yield self.problem(child.name, "open", error)
+            yield self.problem(child.name, ENTER, error)
             flags = PASS | (flags & os.O_NOFOLLOW)
             try:
                 status = self._stack.enter(child.name, flags)

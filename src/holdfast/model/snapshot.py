@@ -171,6 +171,12 @@ class Snapshot:
         """When the backup ended, in UTC."""
         return _EPOCH + timedelta(microseconds=self.end_ns // 1000)
 
+    @property
+    def duration(self) -> float:
+        """How many seconds the backup took, whatever time the snapshot was told to bear."""
+        started = self.how.get("started")
+        return (self.end_ns - (started if isinstance(started, int) else self.time_ns)) / 1e9
+
     def dict(self) -> Record:
         """What there is to show, ready for JSON."""
         return {
@@ -191,6 +197,8 @@ class Snapshot:
             "original": self.original,
             "replaces": self.replaces,
             "program": self.program,
+            "how": self.how,
+            "duration": self.duration,
             "problem_count": self.problem_count,
             "summary": self.summary.dict(),
         }

@@ -15,11 +15,12 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Self
 
 from holdfast.backend import Backend
-from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound, ObjectTruncated
+from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound
 from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId
 from holdfast.store.catalog import Catalog
 from holdfast.store.keys import Keys
+from holdfast.store.objects import get_object
 from holdfast.store.pack import Kind, blob_key, object_name
 from holdfast.store.table import Location
 from holdfast.store.unpack import PackOpener
@@ -34,6 +35,7 @@ AHEAD = 8
 """Segments that are read ahead of their use."""
 
 _OPENERS = 512
+_NOWHERE = -1
 _BAD = 1 << 16
 """Segments that are known to be bad and are not read again."""
 
@@ -53,7 +55,8 @@ class Loader:
         self._openers: OrderedDict[int, PackOpener] = OrderedDict()
         self._given_up: set[int] = set()
         self._bad: dict[tuple[int, int], DamagedRepository] = {}
-        self._ahead = 0
+        self._waiting: set[tuple[int, int]] = set()
+        self._closed = False
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -65,13 +68,14 @@ class Loader:
     def close(self) -> None:
         """Stop reading ahead and let go of memory."""
         with self._lock:
+            self._closed = True
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
         with self._lock:
-            for future in self._running.values():
-                future.cancel()
-            self._running.clear()
+            for key in self._waiting:  # those that a thread has begun are ended by that thread
+                self._running.pop(key).cancel()
+            self._waiting.clear()
             self._segments.clear()
             self._held = 0
 
@@ -114,13 +118,14 @@ class Loader:
     def _may_have_moved(self, failed: Iterable[Location]) -> bool:
         """Whether the index is worth reading again: a reclaim may have moved a blob.
 
-        Once for every pack that fails, or a lost pack of thousands of blobs costs as many lists.
+        Once for every pack that fails, and once for all blobs that the index does not know, or a
+        lost object that thousands of blobs need would cost as many lists.
         """
-        packs = {location.pack for location in failed}
+        packs = {location.pack for location in failed} or {_NOWHERE}
         with self._lock:
             news = packs - self._given_up
             self._given_up |= packs
-        return bool(news) or not packs
+        return bool(news)
 
     def prefetch(self, blobs: Iterable[BlobId]) -> None:
         """Begin to read the segments of these blobs, as far as there is room."""
@@ -134,23 +139,22 @@ class Loader:
             with self._lock:
                 if key in self._segments or key in self._running or key in self._bad:
                     continue
-                if self._ahead >= AHEAD:
+                if self._closed or len(self._waiting) >= AHEAD:
                     return
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-loader")
-                self._ahead += 1
                 future: Future[bytes] = Future()
-                self._running[key] = future
                 self._pool.submit(self._read_ahead, location, future)
+                self._running[key] = future
+                self._waiting.add(key)
 
     def _read_ahead(self, location: Location, future: Future[bytes]) -> None:
+        with self._lock:
+            self._waiting.discard((location.pack, location.ordinal))
         try:
             self._fill(location, future)
         except (DamagedRepository, BackendError) as error:
             _log.debug("read ahead failed, the read itself will tell: %s", error)
-        finally:
-            with self._lock:
-                self._ahead -= 1
 
     def _verified(self, blob: BlobId, location: Location) -> bytes:
         data = self._segment(location)
@@ -200,8 +204,9 @@ class Loader:
             raise
         with self._lock:
             self._running.pop(key, None)
-            self._segments[key] = data
-            self._held += len(data)
+            if not self._closed:
+                self._segments[key] = data
+                self._held += len(data)
             while self._held > CACHE_BYTES and len(self._segments) > 1:
                 self._held -= len(self._segments.popitem(last=False)[1])
         future.set_result(data)
@@ -213,14 +218,12 @@ class Loader:
         name = object_name(opener.name)
         try:
             try:
-                sealed = self._backend.get(name, segment.offset, segment.stored)
+                sealed = get_object(self._backend, name, segment.offset, segment.stored)
                 return opener.segment(location.ordinal, segment, sealed)
-            except (DamagedRepository, ObjectTruncated) as error:
+            except DamagedRepository as error:
                 # A cache or a wire may have spoilt it once; now we see what is stored.
                 _log.debug("%s is read again: %s", name, error)
-            sealed = self._backend.get(name, segment.offset, segment.stored)
-        except ObjectTruncated as error:
-            raise DamagedRepository(name, error.problem) from None
+            sealed = get_object(self._backend, name, segment.offset, segment.stored)
         except ObjectNotFound:
             raise DamagedRepository(name, "it is missing") from None
         return opener.segment(location.ordinal, segment, sealed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from holdfast.backend import Backend, ObjectInfo
-from holdfast.errors import DamagedRepository
+from holdfast.errors import AccessDenied, DamagedRepository, ObjectTruncated, ObjectUnreadable
 
 OBJECT_LIMIT = 64 << 20
 """Largest object in bytes that is read, packs excepted."""
@@ -60,12 +60,26 @@ def read_object(
 
     Raises:
         ObjectNotFound: there is no such object.
-        DamagedRepository: it is too large, or `decode` says so.
+        DamagedRepository: it is too large, the storage cannot read just this one, or `decode`
+            says so.
     """
     size = backend.stat(name) if size is None else size
     if size > limit:
         raise DamagedRepository(name, f"an object of {size} bytes, more than {limit}")
     try:
-        return decode(name, backend.get(name))
+        return decode(name, get_object(backend, name))
     except DamagedRepository:
-        return decode(name, backend.get(name))
+        return decode(name, get_object(backend, name))
+
+
+def get_object(backend: Backend, name: str, offset: int = 0, length: int | None = None) -> bytes:
+    """Read an object or a part of it; see `Backend.get`.
+
+    Raises:
+        ObjectNotFound: there is no such object.
+        DamagedRepository: just this one is too short or cannot be read: the others may be whole.
+    """
+    try:
+        return backend.get(name, offset, length)
+    except (AccessDenied, ObjectTruncated, ObjectUnreadable) as error:
+        raise DamagedRepository(name, error.problem) from None

@@ -19,12 +19,14 @@ class Rehearsal:
     """Counts what a `Writer` would store; the same calls with the same answers.
 
     Attributes:
+        compression: zstd level.
         added: bytes of blobs that are not stored.
         stored: 0; how much they would take is only known by doing it.
     """
 
-    def __init__(self, backend: Backend, keys: Keys, catalog: Catalog) -> None:
+    def __init__(self, backend: Backend, keys: Keys, catalog: Catalog, compression: int) -> None:
         """Learn what is stored and may be built upon, as a `Writer` does."""
+        self.compression = compression
         condemned = condemned_packs(backend, keys)
         self._table = catalog.refresh()
         sizes = {info.name: info.size for info in backend.list("data/")}

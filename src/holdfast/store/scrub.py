@@ -17,7 +17,7 @@ from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_settings
 from holdfast.store.envelope import ObjectType, open_object
 from holdfast.store.index import decode_index
 from holdfast.store.keys import SLOT_LIMIT, ForeignSlot, Keys, check_slot
-from holdfast.store.objects import OBJECT_LIMIT, is_object, read_object
+from holdfast.store.objects import OBJECT_LIMIT, get_object, is_object, read_object
 from holdfast.store.pack import FOOTER_SIZE, HEADER_SIZE, PACK_LIMIT, PackInfo, object_name
 from holdfast.store.session import decode_condemned, is_aborted_marker
 from holdfast.store.unpack import PackOpener, parse_trailer, read_pack, tail_range
@@ -111,16 +111,16 @@ def read_trailer(backend: Backend, keys: Keys, name: PackName, size: int) -> Pac
 
     Raises:
         DamagedRepository: header, trailer or footer are damaged.
-        BackendError: the pack cannot be read.
+        BackendError: the storage fails.
     """
     where = object_name(name)
     if not HEADER_SIZE + FOOTER_SIZE < size <= PACK_LIMIT:
         raise DamagedRepository(where, f"a pack of {size} bytes")
-    header = backend.get(where, 0, HEADER_SIZE)
+    header = get_object(backend, where, 0, HEADER_SIZE)
     opener = PackOpener(name, header, keys)
-    footer = backend.get(where, size - FOOTER_SIZE, FOOTER_SIZE)
+    footer = get_object(backend, where, size - FOOTER_SIZE, FOOTER_SIZE)
     offset, length, count, _ = tail_range(opener, size, footer)
-    trailer = opener.trailer(backend.get(where, offset, length), count)
+    trailer = opener.trailer(get_object(backend, where, offset, length), count)
     info = parse_trailer(opener, header, size, trailer)
     if len(info.segments) != count:
         raise DamagedRepository(where, "its footer and its trailer disagree")

@@ -109,11 +109,12 @@ class Session:
         self.on_tick: Callable[[], None] = _nothing
         self._stop = threading.Event()
         record = codec.pack({**about, "started": clock.now_ns()})
-        backend.put(self._name, seal_object(ObjectType.SESSION, keys, self._name, record))
+        announcement = seal_object(ObjectType.SESSION, keys, self._name, record)
         self._thread = threading.Thread(
             target=self._beat, name=f"holdfast-session-{self.id.hex()[:8]}", daemon=True
         )
         try:
+            backend.put(self._name, announcement)
             self._thread.start()
         except BaseException:
             self._delete(self._name)

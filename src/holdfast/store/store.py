@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,6 +55,7 @@ from holdfast.store.writer import Repository, Writer
 _log = logging.getLogger(__name__)
 
 _SNAPSHOTS = "snapshots/"
+_RESTIC_KEY = re.compile(r"keys/[0-9a-f]{64}")
 
 
 class Store:
@@ -75,14 +77,18 @@ class Store:
         self._config_name, self._config = config
         self._clock = clock
         self._pid = os.getpid()
+        self._is_closed = False
         self.catalog = Catalog(backend, keys, IndexCache(cache, keys) if cache else None)
 
     def close(self) -> None:
-        """Let go of the storage."""
+        """Let go of the storage, after all work in other threads has ended."""
+        self._is_closed = True
         self.backend.close()
 
-    def check_process(self) -> None:
-        """Refuse to work in a forked child, where threads and connections are gone (UsageError)."""
+    def check_usable(self) -> None:
+        """Refuse to work after `close`, and in a forked child, which lacks threads (UsageError)."""
+        if self._is_closed:
+            raise UsageError("this repository was closed: open it again")
         if os.getpid() != self._pid:
             raise UsageError(
                 "this repository was opened before the process forked: open it again in the child"
@@ -90,7 +96,7 @@ class Store:
 
     def loader(self) -> Loader:
         """A reader of blobs, to be closed after use."""
-        self.check_process()
+        self.check_usable()
         return Loader(self.backend, self.keys, self.catalog)
 
     def writer(
@@ -111,7 +117,7 @@ class Store:
             UnsupportedRepository: it uses something that this version cannot write.
             AccessDenied: the storage is read-only.
         """
-        self.check_process()
+        self.check_usable()
         if self._config.write:
             raise UnsupportedRepository(
                 f"writing to this repository takes {', '.join(self._config.write)}, which this "
@@ -154,16 +160,14 @@ class Store:
 
     def rehearsal(self) -> Rehearsal:
         """A writer that stores nothing."""
-        self.check_process()
-        return Rehearsal(self.backend, self.keys, self.catalog)
+        self.check_usable()
+        return Rehearsal(self.backend, self.keys, self.catalog, self.settings.compression)
 
     def snapshot_ids(self) -> list[SnapshotId]:
         """The ids at which there are snapshots, or markers of sessions that were declared dead."""
-        self.check_process()
-        return sorted(
-            SnapshotId(info.name.removeprefix(_SNAPSHOTS))
-            for info in objects(self.backend, _SNAPSHOTS)
-        )
+        self.check_usable()
+        names = {info.name for info in objects(self.backend, _SNAPSHOTS)}
+        return sorted(SnapshotId(name.removeprefix(_SNAPSHOTS)) for name in names)
 
     def snapshot(self, id_: SnapshotId) -> bytes | None:
         """An encoded snapshot; None when it is gone or only marks a dead session.
@@ -224,15 +228,31 @@ def _refuse_existing(backend: Backend) -> None:
         raise RepositoryExists(
             f"there is a repository at {backend.location} already: use it, or choose another place"
         )
+    if _has_lost_its_config(backend):
+        raise _no_config()
+
+
+def _has_lost_its_config(backend: Backend) -> bool:
+    """Whether there is a repository all the same: a crashed `init` leaves no more than a slot."""
+    return any(True for folder in (_SNAPSHOTS, "data/") for _ in objects(backend, folder))
+
+
+def _no_config() -> DamagedRepository:
+    return DamagedRepository(
+        "config/0", "it is missing, though the rest of a repository is there", _RESTORE_ADVICE
+    )
 
 
 def _refuse_restic(backend: Backend) -> None:
     try:
         backend.stat("config")
+        slots = [info.name for info in backend.list("keys/")]
     except ObjectNotFound:
         return
     except BackendError as error:
         _log.debug("cannot tell whether this is a restic repository: %s", error)
+        return
+    if not any(_RESTIC_KEY.fullmatch(name) for name in slots):
         return
     raise UnsupportedRepository(
         f"{backend.location} is a restic repository; holdfast has a format of its own: "
@@ -259,10 +279,8 @@ def open_store(backend: Backend, password: Password, clock: Clock, cache: Path |
     slots = sorted(objects(backend, "keys/"))
     if name is None:
         _refuse_restic(backend)
-        if slots and any(True for _ in objects(backend, _SNAPSHOTS)):
-            raise DamagedRepository(
-                "config/0", "it is missing, though there are snapshots", _RESTORE_ADVICE
-            )
+        if _has_lost_its_config(backend):
+            raise _no_config()
         raise RepositoryNotFound(
             f"there is no repository at {backend.location}: `holdfast init -b …` makes one"
         )

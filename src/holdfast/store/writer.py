@@ -66,6 +66,7 @@ class Writer:
     re-used by the next backup.
 
     Attributes:
+        compression: zstd level.
         added: bytes of blobs that were not stored before.
         stored: bytes of the packs that were written.
         blobs: number of blobs that were not stored before.
@@ -84,6 +85,7 @@ class Writer:
         self._keys = repository.keys
         self._clock = repository.clock
         self._config = repository.config
+        self.compression = compression
         self.added = self.stored = self.blobs = 0
         self._id_keys = {kind: blob_key(self._keys, kind) for kind in Kind}
         self.page_key = self._keys.from_dedup("tree pages")

@@ -93,6 +93,7 @@ def test_one_password_typed_on_two_systems_is_the_same(tmp_path: Path) -> None:
 def test_a_restic_repository_is_named_as_one(tmp_path: Path, verb: str) -> None:
     (tmp_path / "config").write_bytes(b"\x00" * 100)
     (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / ("3f" * 32)).write_bytes(b"{}")
     with pytest.raises(holdfast.UnsupportedRepository, match="restic"):
         getattr(holdfast, verb)(tmp_path, password=PASSWORD, cache=False)
 

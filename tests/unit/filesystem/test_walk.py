@@ -400,9 +400,9 @@ def test_a_directory_replaced_after_it_was_listed(tmp_path: Path) -> None:
     top = bytes(tmp_path / "top")
     assert below(tmp_path / "top", rest) == {"/stays": []}
     assert [(p.path, p.operation, p.vanished) for p in problems(rest)] == [
-        (top + b"/file", "open", False),
-        (top + b"/gone", "open", True),
-        (top + b"/link", "open", False),
+        (top + b"/file", "enter", False),
+        (top + b"/gone", "enter", False),
+        (top + b"/link", "enter", False),
     ]
     assert len([event for event in rest if isinstance(event, Leave)]) == len(tmp_path.parts) + 2
 

@@ -473,16 +473,27 @@ def test_what_vanishes_is_left_out_and_is_no_error(bench: Bench) -> None:
         (bench.data / name).write_bytes(b"content")
     (bench.data / "link").unlink()
     (bench.data / "link").symlink_to("kept")
-    (bench.data / "directory").mkdir()
 
     def vanish() -> None:
         for name in ("file", "link", "pipe"):
             (bench.data / name).unlink()
-        (bench.data / "directory").rmdir()
 
     outcome = bench.backup(source=in_data(bench, vanish))
     assert list(bench.nodes(outcome)) == [b"kept"]
     assert outcome.problems == ()
+
+
+def test_a_directory_that_is_moved_to_where_the_walk_has_been_is_reported(bench: Bench) -> None:
+    (bench.data / "moved").mkdir()
+    (bench.data / "moved/file").write_bytes(b"content")
+
+    def move() -> None:
+        (bench.data / "moved").rename(bench.data / "again")
+
+    outcome = bench.backup(source=in_data(bench, move))
+    assert [(problem.path, problem.operation) for problem in outcome.problems] == [
+        (os.fsencode(bench.data / "moved"), "enter")
+    ]
 
 
 def become_socket(path: Path) -> None:

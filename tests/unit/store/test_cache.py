@@ -194,9 +194,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     assert known(store) == known(reopened(repository))
 
 
-def test_a_cache_that_is_no_file_is_done_without(
-    repository: MemoryBackend, tmp_path: Path
-) -> None:
+def test_a_cache_that_is_no_file_is_done_without(repository: MemoryBackend, tmp_path: Path) -> None:
     _, store = index_reads(repository, tmp_path)
     cache_file(tmp_path).unlink()
     (tmp_path / store.keys.repository.hex() / "index").mkdir()
@@ -259,9 +257,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     place = tmp_path / "repository"
     new_store(LocalBackend(place))
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, place, tmp_path / "cache", str(number)]
-        )
+        subprocess.Popen([sys.executable, "-c", _PROGRAM, place, tmp_path / "cache", str(number)])
         for number in range(3)
     ]
     assert [process.wait(60) for process in processes] == [0, 0, 0]

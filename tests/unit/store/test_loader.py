@@ -121,9 +121,7 @@ def test_what_is_always_spoilt_is_damage(
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 130, -1])
-def test_a_truncated_pack_is_damage(
-    backend: MemoryBackend, blobs: list[BlobId], size: int
-) -> None:
+def test_a_truncated_pack_is_damage(backend: MemoryBackend, blobs: list[BlobId], size: int) -> None:
     (name,) = packs(backend)
     backend.put(name, backend.get(name)[: 120 if size == -1 else size])
     with reader(backend) as loader, pytest.raises(DamagedRepository) as caught:
@@ -172,9 +170,7 @@ def twice(backend: MemoryBackend) -> tuple[list[BlobId], list[str]]:
     ],
     ids=["missing", "empty", "cut", "zeros"],
 )
-def test_the_other_copy_serves(
-    which: int, spoil: Callable[[MemoryBackend, str], None]
-) -> None:
+def test_the_other_copy_serves(which: int, spoil: Callable[[MemoryBackend, str], None]) -> None:
     backend = MemoryBackend()
     blobs, names = twice(backend)
     spoil(backend, names[which])
@@ -291,9 +287,7 @@ def test_many_threads_read_many_blobs() -> None:
 # Reading ahead
 
 
-def test_what_was_read_ahead_is_not_read_again(
-    backend: MemoryBackend, blobs: list[BlobId]
-) -> None:
+def test_what_was_read_ahead_is_not_read_again(backend: MemoryBackend, blobs: list[BlobId]) -> None:
     counted = Faulty(backend, NoFault())
     with reader(counted) as loader:
         loader.prefetch(blobs)
@@ -302,9 +296,7 @@ def test_what_was_read_ahead_is_not_read_again(
     assert data_gets(counted) == 1
 
 
-def test_reading_ahead_of_nonsense_is_harmless(
-    backend: MemoryBackend, blobs: list[BlobId]
-) -> None:
+def test_reading_ahead_of_nonsense_is_harmless(backend: MemoryBackend, blobs: list[BlobId]) -> None:
     with reader(backend) as loader:
         loader.prefetch([BlobId(bytes(32)), blobs[0]])
         loader.prefetch([])

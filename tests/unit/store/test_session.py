@@ -78,7 +78,7 @@ def test_a_session_is_announced_and_cleared_away() -> None:
 def test_text_that_is_none_is_no_obstacle() -> None:
     """A host or user name may have odd bytes."""
     backend = MemoryBackend()
-    with Session(backend, KEYS, SYSTEM_CLOCK, {"host": "h\udcff"}, lambda: None):
+    with Session(backend, KEYS, SYSTEM_CLOCK, {"host": "h\udcff"}):
         assert names(backend)
 
 

@@ -91,9 +91,7 @@ def id_from(draw: tuple[int, int]) -> bytes:
 IDS = st.tuples(st.integers(0, 4), st.integers(0, 25)).map(id_from)
 POOL = sorted({id_from((kind, number)) for kind in range(5) for number in range(26)})
 STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["pack", "object", "flatten", "again"]), st.lists(IDS, max_size=12)
-    ),
+    st.tuples(st.sampled_from(["pack", "object", "flatten", "again"]), st.lists(IDS, max_size=12)),
     max_size=10,
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from holdfast.clock import Clock
-from holdfast.errors import DamagedRepository, PathNotFound, SourceError
+from holdfast.errors import DamagedRepository, PathNotFound, SourceError, UsageError
 from holdfast.filesystem import LocalSource, Owners
 from holdfast.model.content import ContentBuilder
 from holdfast.model.node import Content, Node, NodeType
@@ -28,6 +28,9 @@ from holdfast.store import Rehearsal, Writer
 _log = logging.getLogger(__name__)
 
 COMMIT_ATTEMPTS = 3
+MAX_PATHS = 100_000
+"""Most paths that one snapshot is a backup of."""
+MAX_PATH_BYTES = 16 << 20
 
 
 def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled nowhere else
@@ -57,6 +60,11 @@ def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled n
     if not source.roots:
         missing = ", ".join(os.fsdecode(problem.path) for problem in source.problems)
         raise SourceError(f"nothing to back up: {missing} cannot be found or reached")
+    if sum(map(len, source.roots)) > MAX_PATH_BYTES or len(source.roots) > MAX_PATHS:
+        raise UsageError(
+            f"{len(source.roots)} paths are more than a snapshot can name: back up a directory "
+            "above them, and leave out the rest"
+        )
     start = clock.now_ns()
 
     def once() -> tuple[BlobId, Tally]:
@@ -68,7 +76,7 @@ def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled n
 
     paths = tuple(os.fsdecode(root) for root in source.roots)
     tree, tally = _confirmed(writer, once)
-    snapshot = _snapshot(writer.id, tree, options, clock, (start, "local", paths))
+    snapshot = _snapshot(writer, tree, options, clock, (start, "local", paths))
     is_skipped = (
         options.skip_if_unchanged
         and isinstance(writer, Writer)
@@ -129,7 +137,7 @@ def backup_stream(
 
     tree, tally = _confirmed(writer, once)
     origin = (start, source.kind, (os.fsdecode(source.path),))
-    snapshot = _snapshot(writer.id, tree, options, clock, origin)
+    snapshot = _snapshot(writer, tree, options, clock, origin)
     return _commit(writer, snapshot, tally, is_skipped=False)
 
 
@@ -165,7 +173,7 @@ def _confirmed(
 
 
 def _snapshot(
-    id_: SnapshotId,
+    writer: Writer | Rehearsal,
     tree: BlobId,
     options: BackupOptions,
     clock: Clock,
@@ -173,7 +181,7 @@ def _snapshot(
 ) -> Snapshot:
     start, kind, paths = origin
     return Snapshot(
-        id=id_,
+        id=writer.id,
         tree=tree,
         time_ns=start if options.time_ns is None else options.time_ns,
         end_ns=clock.now_ns(),
@@ -187,7 +195,13 @@ def _snapshot(
         description=options.description,
         parent=options.parent.id if options.parent else None,
         program=options.program,
-        how={"kind": kind, "started": start, "forced": options.force},
+        how={
+            "kind": kind,
+            "started": start,
+            "forced": options.force,
+            "compression": writer.compression,
+            "encryption": "AES-256-GCM",
+        },
         excluded=options.excluded,
     )
 

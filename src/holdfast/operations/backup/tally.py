@@ -9,6 +9,9 @@ from holdfast.filesystem import Problem
 from holdfast.model.snapshot import MAX_PROBLEMS, Summary
 from holdfast.store import Rehearsal, Writer
 
+MAX_PROBLEM_BYTES = 4 << 20
+"""Most bytes of the paths of problems that are kept: paths may be as long as a MiB."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -24,6 +27,7 @@ class Tally:
     size: int = 0
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
+    problem_bytes: int = 0
 
     def problem(self, problem: Problem) -> None:
         """Record a source item that could not be read, unless it only vanished."""
@@ -31,7 +35,8 @@ class Tally:
             _log.info("%r vanished during the backup", problem.path)
             return
         self.problem_count += 1
-        if len(self.problems) < MAX_PROBLEMS:
+        self.problem_bytes += len(problem.path)
+        if len(self.problems) < MAX_PROBLEMS and self.problem_bytes <= MAX_PROBLEM_BYTES:
             self.problems.append(problem)
 
     def summary(self, writer: Writer | Rehearsal) -> Summary:

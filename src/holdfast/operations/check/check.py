@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from holdfast.errors import DamagedRepository, ObjectNotFound, ObjectTruncated
+from holdfast.errors import DamagedRepository, ObjectNotFound
 from holdfast.model.content import references
 from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
@@ -62,6 +62,7 @@ class _Check:
         self._progress = progress
         self._table = store.catalog.refresh()
         self._lost: dict[BlobId, str] = {}
+        self._needed: set[int] = set()
         self._packs_read = self._bytes_read = 0
 
     def run(self, damaged: Sequence[DamagedRepository]) -> CheckReport:
@@ -79,10 +80,10 @@ class _Check:
         if self._options.everything:
             findings += [Finding(d.object, FindingKind.STRAY, d.problem) for d in listed.strays]
         with self._store.loader() as loader:
+            self._walk_all(loader)
             pack_findings = list(self._packs(listed.packs))
             suspects = [finding.object for finding in pack_findings if finding.is_error]
             self._test_blobs_of(suspects, loader)
-            self._walk_all(loader)
             hurts = self._hurts(loader) if self._lost else {}
         self._progress.finish()
         findings += _attributed(pack_findings, hurts)
@@ -100,7 +101,11 @@ class _Check:
 
     def _packs(self, listed: dict[PackName, int]) -> Iterator[Finding]:
         """Compare the index with the packs that are there, and read those that are to be read."""
-        sizes = {row.name: row.size for row in self._table.pack_rows()}
+        sizes = {
+            row.name: row.size
+            for number, row in enumerate(self._table.pack_rows())
+            if self._options.everything or number in self._needed
+        }
         present: dict[PackName, int] = {}
         for name, size in sorted(sizes.items()):
             where = self._store.pack_object(name)
@@ -111,7 +116,8 @@ class _Check:
                 yield Finding(where, FindingKind.PACK, problem)
             else:
                 present[name] = size
-        for name in sorted(listed.keys() - sizes.keys()):
+        unknown = listed.keys() - sizes.keys() if self._options.everything else ()
+        for name in sorted(unknown):
             where = self._store.pack_object(name)
             message = "no index object knows it: left by an interrupted or a running backup"
             yield Finding(where, FindingKind.UNINDEXED, message)
@@ -142,7 +148,7 @@ class _Check:
         for name, size in packs.items():
             try:
                 info = self._store.read_trailer(name, size)
-            except (DamagedRepository, ObjectTruncated) as error:
+            except DamagedRepository as error:
                 yield Finding(error.object, FindingKind.PACK, error.problem)
                 continue
             except ObjectNotFound as error:
@@ -183,6 +189,7 @@ class _Check:
                 tree = pending.pop()
                 if not seen.add(tree):
                     continue
+                self._need(tree)
                 for node in load_directory(tree, loader, on_damage=partial(self._lose, tree)):
                     self._progress.advance(1, 0)
                     if node.type == NodeType.DIRECTORY:
@@ -194,11 +201,19 @@ class _Check:
         blob: BlobId | None = None
         try:
             for _, blob in references(file_content(node), loader, seen):
-                if seen.add(blob) and self._table.known(blob, ()) < 0:
+                if seen.add(blob) and not self._need(blob):
                     self._lost.setdefault(blob, UNKNOWN)
         except DamagedRepository as error:
             if blob is not None:
                 self._lose(blob, error)
+
+    def _need(self, blob: BlobId) -> bool:
+        """Note where a blob is, if not all packs count anyway; returns whether it is anywhere."""
+        if self._options.everything:
+            return self._table.known(blob, ()) >= 0
+        packs = {location.pack for location in self._table.locate(blob)}
+        self._needed |= packs
+        return bool(packs)
 
     def _lose(self, blob: BlobId, error: DamagedRepository) -> None:
         known = error.object.startswith(("data/", "tree "))
