@@ -123,8 +123,15 @@ def parse_spec(text: str) -> tuple[str, str]:
 def group_of(
     host: str, paths: Iterable[str], tags: Iterable[str], group_by: Sequence[GroupKey]
 ) -> tuple[object, ...]:
-    """What tells the group of a snapshot with that host, paths and tags from all others."""
+    """What tells the group of a snapshot with that host, paths and tags from all others.
+
+    Raises:
+        UsageError: an unknown word in `group_by`.
+    """
     values = {"host": host, "paths": _plain(paths), "tags": frozenset(tags)}
+    unknown = [key for key in group_by if key not in values]
+    if unknown:
+        raise UsageError(f"cannot group by {unknown[0]!r}: choose among {', '.join(values)}")
     return tuple(values[key] for key in group_by)
 
 

@@ -197,7 +197,7 @@ class Snapshot:
             "original": self.original,
             "replaces": self.replaces,
             "program": self.program,
-            "how": self.how,
+            "how": {key: how for key, how in self.how.items() if isinstance(how, str | int)},
             "duration": self.duration,
             "problem_count": self.problem_count,
             "summary": self.summary.dict(),

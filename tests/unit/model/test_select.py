@@ -9,6 +9,7 @@ from holdfast.errors import AmbiguousSnapshot, SnapshotNotFound, UsageError
 from holdfast.model.select import (
     Filter,
     choose_parent,
+    group_of,
     newest_at,
     ordered,
     parse_spec,
@@ -136,3 +137,8 @@ def test_specs_with_paths() -> None:
     assert parse_spec("latest~2:/etc/passwd") == ("latest~2", "/etc/passwd")
     assert parse_spec("ab12:/") == ("ab12", "/")
     assert parse_spec("2026-11-21T08:30:/srv/a:/b") == ("2026-11-21T08:30", "/srv/a:/b")
+
+
+def test_an_unknown_way_to_group_is_refused() -> None:
+    with pytest.raises(UsageError, match="'hots'"):
+        group_of("host", ["/data"], [], ["hots"])  # type: ignore[list-item] # wrong on purpose
