@@ -232,10 +232,7 @@ class Repository:
         record = shaped(unpack(plain), PLAIN)
         need(record["version"] == 1 and record["read"] == [], "another version or feature")  # F14
         self.id = want(record["repository"], bytes)
-        slot = self._open_slots(password)
-        need(slot["epoch"] == 0, "an epoch of another version")
-        dedup, self._master = want(slot["dedup"], bytes), want(slot["master"], bytes)
-        need(len(dedup) == len(self._master) == 32, "the length of a secret")
+        dedup, self._master = self._open_slots(password)
         pack_key = derive(self._master, "pack")
         self._blob_keys = {DATA: derive(dedup, "data id"), TREES: derive(dedup, "tree id")}
         sealed = self.unseal_object(name, 6, config[12 + len(plain) : -32])
@@ -261,12 +258,15 @@ class Repository:
         need(len(data) <= limit, f"{name} is too large")
         return data
 
-    def _open_slots(self, password: str | bytes) -> Record:
+    def _open_slots(self, password: str | bytes) -> tuple[bytes, bytes]:
         if isinstance(password, str):
             password = unicodedata.normalize("NFC", password).encode()
         for name in self.names("keys", "[0-9a-f]{32}"):
             with suppress(RefusedError):  # F9: it never keeps another one from being used
-                return shaped(unpack(self._open_slot(name, password)), SLOT)
+                slot = shaped(unpack(self._open_slot(name, password)), SLOT)
+                dedup, master = want(slot["dedup"], bytes), want(slot["master"], bytes)
+                need(slot["epoch"] == 0 and len(dedup) == len(master) == 32, "a slot's secrets")
+                return dedup, master
         raise RefusedError("no key slot opens with this password")
 
     def _open_slot(self, name: str, password: bytes) -> bytes:

@@ -220,6 +220,57 @@ def test_a_slot_with_another_commitment_is_another_passwords(place: Path) -> Non
         reopened(place)
 
 
+@pytest.mark.format("F7")
+def test_the_commitment_is_compared_even_if_the_rest_would_open(place: Path) -> None:
+    name, _ = slot_of(place)
+    write(place, name, sealed_slot(name, reopened(place).keys, commitment=bytes(32)))
+    with pytest.raises(reader.RefusedError, match="no key slot"):
+        opened(place)
+    with pytest.raises(holdfast.WrongPassword):
+        reopened(place)
+
+
+@pytest.mark.format("F7")
+def test_a_slot_of_another_repository_is_ignored(place: Path) -> None:
+    # One of an interrupted init, for example: the same password, and other secrets.
+    twin = Keys(bytes(16), 0, bytes(32), bytes(32))
+    first = "keys/" + "0" * 32
+    write(place, first, sealed_slot(first, twin))
+    assert_both_read(place)
+    (place / slot_of_other(place, first)).unlink()
+    with pytest.raises(reader.RefusedError, match="no key slot"):
+        opened(place)
+    with pytest.raises(holdfast.WrongPassword):
+        reopened(place)
+
+
+def slot_of_other(place: Path, but: str) -> str:
+    (name,) = set(names(place, "keys")) - {but}
+    return name
+
+
+BAD_SECRETS: dict[str, dict[str, object]] = {
+    "epoch": {"epoch": 1},
+    "a short secret": {"dedup": bytes(31)},
+    "a long master": {"master": bytes(33)},
+    "no master": {"master": None},
+    "a secret of text": {"dedup": "a" * 32},
+}
+
+
+@pytest.mark.format("F8")
+@pytest.mark.parametrize("case", BAD_SECRETS)
+def test_a_slot_of_bad_secrets_is_refused(place: Path, case: str) -> None:
+    name, slot = slot_of(place)
+    keys = reopened(place).keys
+    (place / name).unlink()
+    bad = "keys/" + "0" * 32
+    write(place, bad, sealed_slot(bad, keys, record=BAD_SECRETS[case]))
+    assert_both_refuse(place)
+    write(place, name, slot)
+    assert_both_read(place)
+
+
 @pytest.mark.format("F8")
 def test_a_slot_is_bound_to_its_name(place: Path) -> None:
     name, _ = slot_of(place)
@@ -227,10 +278,16 @@ def test_a_slot_is_bound_to_its_name(place: Path) -> None:
     assert_both_refuse(place)
 
 
-def sealed_slot(name: str, keys: Keys, changes: dict[int, int]) -> bytes:
-    """A slot with other numbers at some places, and sound but for those."""
+def sealed_slot(
+    name: str,
+    keys: Keys,
+    changes: dict[int, int] | None = None,
+    record: dict[str, object] | None = None,
+    commitment: bytes | None = None,
+) -> bytes:
+    """A slot with other numbers at some places or another record, and sound but for those."""
     head = bytearray(b"HFKEYSLT" + bytes([1, 0, 1, 0]) + bytes(12) + keys.repository + bytes(32))
-    for at, value in ({12: 19 << 10, 16: 1, 20: 1} | changes).items():
+    for at, value in ({12: 19 << 10, 16: 1, 20: 1} | (changes or {})).items():
         head[at : at + 4] = value.to_bytes(4, "little")
     memory, passes, lanes = (int.from_bytes(head[at : at + 4], "little") for at in (12, 16, 20))
     payable = memory <= 20 << 10 and passes > 0 and lanes > 0
@@ -240,9 +297,10 @@ def sealed_slot(name: str, keys: Keys, changes: dict[int, int]) -> bytes:
             salt=bytes(32), length=64, iterations=passes, lanes=lanes, memory_cost=memory
         )
         both = kdf.derive(PASSWORD.encode())
-    record = codec.pack({"dedup": keys.dedup, "master": keys.master, "epoch": 0, "created": 1})
-    start = bytes(head) + both[32:]
-    sealed = AESGCM(both[:32]).encrypt(b"slot" + bytes(8), record, start + name.encode())
+    usual = {"dedup": keys.dedup, "master": keys.master, "epoch": 0, "created": 1}
+    message = codec.pack(usual | (record or {}))
+    start = bytes(head) + (both[32:] if commitment is None else commitment)
+    sealed = AESGCM(both[:32]).encrypt(b"slot" + bytes(8), message, start + name.encode())
     return with_checksum(start + sealed)
 
 
@@ -266,7 +324,7 @@ def test_a_slot_out_of_bounds_is_refused_and_keeps_nobody_out(place: Path, case:
     keys = reopened(place).keys
     (place / name).unlink()
     bad = "keys/" + "0" * 32
-    write(place, bad, sealed_slot(bad, keys, BAD_COSTS.get(case, {})))
+    write(place, bad, sealed_slot(bad, keys, BAD_COSTS.get(case)))
     if case == "nothing":
         assert_both_read(place)
         return
@@ -328,6 +386,35 @@ def test_a_small_object_byte_by_byte(place: Path) -> None:
     decode_snapshot(SnapshotId(name[10:]), record)
 
 
+BAD_HEADERS = {
+    "nothing": (0, ord("H")),
+    "magic": (7, 0),
+    "type": (8, 3),
+    "mode": (9, 1),
+    "length": (10, 47),
+    "epoch": (12, 1),
+}
+
+
+@pytest.mark.format("F10")
+@pytest.mark.parametrize("case", BAD_HEADERS)
+def test_an_object_with_another_header_is_refused_though_it_would_open(
+    place: Path, case: str
+) -> None:
+    keys = reopened(place).keys
+    name = snapshot_name(place)
+    record = open_object(ObjectType.SNAPSHOT, keys, name, (place / name).read_bytes())
+    header = bytearray(b"HFOBJECT" + bytes([2, 0, 48, 0, 0, 0, 0, 0]) + bytes(32))
+    header[BAD_HEADERS[case][0]] = BAD_HEADERS[case][1]
+    aead = AESGCM(reader.keyed(reader.derive(keys.master, "object snapshot"), bytes(32)))
+    about = bytes(header) + name.encode() + b"\0" + keys.repository
+    write(place, name, bytes(header) + aead.encrypt(b"obj\0" + bytes(8), record, about))
+    if case == "nothing":
+        assert_both_read(place)
+    else:
+        assert_both_refuse(place)
+
+
 @pytest.mark.format("F11")
 def test_the_salts_of_objects_differ_even_with_the_same_random_bytes(
     place: Path, monkeypatch: pytest.MonkeyPatch
@@ -380,6 +467,15 @@ def test_an_object_that_was_changed_does_not_open(place: Path, position: int) ->
         told_by_reader(place)
     with pytest.raises((holdfast.DamagedRepository, holdfast.UnsupportedRepository)):
         told_by_holdfast(place)
+
+
+@pytest.mark.format("F12")
+@pytest.mark.parametrize("folder", ["snapshots", "index", "config", "keys", "data"])
+@pytest.mark.parametrize("length", [0, 1, 20, 47, 48, 51, 60, 100, 139])
+def test_what_is_left_of_an_object_is_refused(place: Path, folder: str, length: int) -> None:
+    for name in names(place, folder):
+        write(place, name, (place / name).read_bytes()[:length])
+    assert_both_refuse(place)
 
 
 @pytest.mark.format("F12")

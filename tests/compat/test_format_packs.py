@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,10 @@ def with_segment(place: Path, segment: Payload, kind: Kind = Kind.DATA) -> None:
     info, pack = build_pack(kind, [segment], keys, SESSION, bytes(32))
     store_pack(place, info, pack, keys)
     commit(store, lambda w: page(w, 0, [entry(b"file", 1, segment.ids[0], segment.lengths[0])]))
+
+
+def packed(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(4, "little") for number in numbers)
 
 
 # Chunks
@@ -290,6 +295,101 @@ def test_different_packs_have_different_keys_even_with_the_same_random_bytes() -
     headers.add(build_pack(Kind.DATA, [one], keys, SESSION, b"\1" * 32)[0].header)
     headers.add(build_pack(Kind.TREE, [one], keys, SESSION, bytes(32))[0].header)
     assert len({header[68:] for header in headers}) == len(made) + 3
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a pack of one segment differs from a good one, though it is sealed with its key."""
+
+    header: tuple[int, int] = (0, ord("H"))  # a place below 36, and the byte there
+    gap: int = 0  # bytes between header and segment
+    shift: int = 0  # added to the segment's offset in the trailer
+    behind: int = 0  # bytes between trailer and footer
+    filler: bytes | None = None
+    longer: int = 0  # steps of the padding by which the filler is too long
+    told_filler: int = 0  # added to the length of the filler in the footer
+    count: int = 1
+    record: tuple[tuple[str, object], ...] = ()
+
+
+def sealed_pack(keys: Keys, shape: Shape) -> tuple[PackName, bytes]:
+    head = bytearray(b"HFPACK\r\n" + bytes([1, 0, 100, 0, 1, 0, 0, 0, 0, 0, 0, 0]) + SESSION)
+    head[shape.header[0]] = shape.header[1]
+    about = keys.repository + bytes(head[16:20]) + bytes(head[12:14]) + SESSION + bytes(32)
+    both = reader.keyed(pack_key(keys), about, 64)
+    header = bytes(head) + bytes(32) + both[32:]
+    aead = AESGCM(both[:32])
+    context = header + bytes(4) + bytes([head[12], 0]) + packed(4)
+    body = header + bytes(shape.gap) + aead.encrypt(b"segm" + bytes(8), b"1234", context)
+    record = {
+        "segments": packed(100 + shape.gap + shape.shift, 20, 4, 0),
+        "blobs": id_of(b"1234", keys),
+        "places": packed(0, 0, 4),
+        "regions": [],
+    } | dict(shape.record)
+    count = packed(shape.count)
+    trailer = aead.encrypt(b"trlr" + bytes(8), codec.pack(record), header + count)
+    plain = len(body) + len(trailer) + 40
+    step = padded(padded(plain) + 1) - padded(plain)
+    size = padded(plain) - plain + shape.longer * step
+    good = reader.keyed(both[:32], b"filler", size)
+    filler = good if shape.filler is None else shape.filler * size
+    told = (len(filler) + shape.told_filler).to_bytes(8, "little")
+    start = (len(body) + len(filler)).to_bytes(8, "little")
+    footer = start + packed(len(trailer)) + count + told
+    sealed = aead.encrypt(b"foot" + bytes(8), footer, header)
+    data = body + filler + trailer + bytes(shape.behind) + sealed
+    return PackName(f"{hashing.digest(data).hex()}-{SESSION.hex()[:8]}"), data
+
+
+BAD_SHAPES = {
+    "magic": Shape(header=(7, 0)),
+    "version": Shape(header=(8, 2)),
+    "length of the header": Shape(header=(10, 99)),
+    "kind": Shape(header=(12, 3)),
+    "no kind": Shape(header=(12, 0)),
+    "mode": Shape(header=(13, 1)),
+    "what is 0": Shape(header=(14, 1)),
+    "epoch": Shape(header=(16, 1)),
+    "a byte before the footer": Shape(behind=1),
+    "two segments": Shape(count=2),
+    "another place of the segment": Shape(shift=1),
+    "half a place": Shape(record=(("places", packed(0, 0)),)),
+    "a place too much": Shape(record=(("places", packed(0, 0, 4, 0, 4, 0)),)),
+    "an id too much": Shape(record=(("blobs", bytes(64)),)),
+    "a place in no segment": Shape(record=(("places", packed(1, 0, 4)),)),
+    "a place beyond the segment": Shape(record=(("places", packed(0, 0, 5)),)),
+    "ids that are text": Shape(record=(("blobs", "text"),)),
+}
+LAX_SHAPES = {
+    "no segments": Shape(count=0, record=(("segments", b""), ("blobs", b""), ("places", b""))),
+    "a gap": Shape(gap=1),
+    "another filler": Shape(filler=b"\0"),
+    "a filler that is too long": Shape(longer=1),
+    "a filler of another length": Shape(told_filler=-1),
+    "a place before the end": Shape(record=(("places", packed(0, 0, 3)),)),
+}
+"""What writers must not do, and what hurts no reader that does not look."""
+
+
+@pytest.mark.format("F19", "F21", "F22", "F23", "F24")
+def test_a_pack_that_was_sealed_by_hand_is_accepted(place: Path) -> None:
+    keys = reopened(place).keys
+    name, data = sealed_pack(keys, Shape())
+    assert segments_of(name, data, keys) == [b"1234"]
+    assert [bytes(content) for _, content in read_pack(name, data, keys)] == [b"1234"]
+
+
+@pytest.mark.format("F22", "F23", "F24", "F25")
+@pytest.mark.parametrize("case", [*BAD_SHAPES, *LAX_SHAPES])
+def test_packs_of_a_bad_shape_are_refused(place: Path, case: str) -> None:
+    keys = reopened(place).keys
+    name, data = sealed_pack(keys, {**BAD_SHAPES, **LAX_SHAPES}[case])
+    with pytest.raises(reader.RefusedError):
+        segments_of(name, data, keys)
+    if case in BAD_SHAPES:
+        with pytest.raises(holdfast.DamagedRepository):
+            list(read_pack(name, data, keys))
 
 
 FRAME = zstandard.compress(bytes(100))
@@ -494,10 +594,6 @@ def test_an_index_byte_by_byte(place: Path) -> None:
     first = aead.decrypt(b"page" + bytes(8), data[end:second], about)
     assert first[: 32 * 65_536] == b"".join(id_ for id_, _ in rows[:-1])
     assert first[32 * 65_536 :][:12] == packed(*rows[0][1])
-
-
-def packed(*numbers: int) -> bytes:
-    return b"".join(number.to_bytes(4, "little") for number in numbers)
 
 
 @pytest.mark.format("F12", "F26")

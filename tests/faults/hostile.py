@@ -152,9 +152,7 @@ def chain(writer: Writer, depth: int) -> BlobId:
 
 
 def opened(place: Path) -> Repository:
-    return Repository(
-        open_store(LocalBackend(place), PASSWORD, SYSTEM_CLOCK, None), SYSTEM_CLOCK
-    )
+    return Repository(open_store(LocalBackend(place), PASSWORD, SYSTEM_CLOCK, None), SYSTEM_CLOCK)
 
 
 # What the verbs make of it
@@ -206,7 +204,11 @@ def read(trial: Trial) -> int:
 
 
 def restored(trial: Trial) -> int:
-    return trial.repo.restore(trial.forged, trial.scratch / "restored").errors_total
+    target = trial.scratch / "restored"
+    problems = trial.repo.restore(trial.forged, target).errors_total
+    # Nothing else removes directories that are nested so deep.
+    trial.repo.restore(trial.sound, target, delete=True)
+    return problems
 
 
 def planned(trial: Trial) -> int:
@@ -238,6 +240,7 @@ VERBS: dict[str, Verb] = {
     "restore": restored,
     "verify": verified,
     "check": lambda trial: len(trial.repo.check([trial.forged]).errors),
+    "check full": lambda trial: len(trial.repo.check(full=True).errors),
     "check all": lambda trial: len(trial.repo.check(read_data=True, full=True).errors),
     "backup": backed_up,
 }

@@ -146,9 +146,7 @@ def flips(data: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["index", "snapshots"])
-def test_every_flipped_byte_of_a_small_object_is_contained_and_named(
-    case: Case, kind: str
-) -> None:
+def test_every_flipped_byte_of_a_small_object_is_contained_and_named(case: Case, kind: str) -> None:
     for name in case.names(kind):
         backend = copied(case.backend)
         for number, data in enumerate(flips(case.backend.get(name))):

@@ -13,7 +13,7 @@ import sys
 import tarfile
 from hashlib import shake_256
 from pathlib import Path
-from random import Random  # noqa: TID251 - seeded
+from random import Random
 
 import pytest
 

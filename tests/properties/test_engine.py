@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from holdfast.backend import MemoryBackend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
+from holdfast.overrides import override
 from holdfast.testing.repositories import new_store, reopened
 
 
@@ -76,6 +77,7 @@ class Engine(RuleBasedStateMachine):
         store = new_store(self.backend, cache=self.cache)
         self.handles.append(Repository(store, SYSTEM_CLOCK))
 
+    @override
     def teardown(self) -> None:
         shutil.rmtree(self.place)
 
@@ -90,6 +92,12 @@ class Engine(RuleBasedStateMachine):
         place.parent.mkdir(parents=True, exist_ok=True)
         self._remove(place)
         return place
+
+    def _is_plain(self, path: str) -> bool:
+        """Whether something is at a path, reached without a link."""
+        place = self.source / path
+        above = [parent for parent in place.parents if parent.is_relative_to(self.source)]
+        return os.path.lexists(place) and not any(parent.is_symlink() for parent in above)
 
     @staticmethod
     def _remove(place: Path) -> None:
@@ -108,7 +116,7 @@ class Engine(RuleBasedStateMachine):
     @rule(path=PATHS, text=st.text(max_size=10))
     def append(self, path: str, text: str) -> None:
         place = self.source / path
-        if place.is_file() and not place.is_symlink():
+        if self._is_plain(path) and place.is_file() and not place.is_symlink():
             mode = place.stat().st_mode
             place.chmod(0o600)
             with place.open("ab") as file:
@@ -119,8 +127,10 @@ class Engine(RuleBasedStateMachine):
     def change_in_place(self, path: str, data: bytes, at: int) -> None:
         """The size stays, and so does the mtime, as a careless program may set it."""
         place = self.source / path
-        if place.is_file() and not place.is_symlink() and place.stat().st_size:
-            status = place.stat()
+        if not self._is_plain(path) or place.is_symlink() or not place.is_file():
+            return
+        status = place.stat()
+        if status.st_size:
             place.chmod(0o600)
             with place.open("r+b") as file:
                 file.seek(at % status.st_size)
@@ -135,7 +145,7 @@ class Engine(RuleBasedStateMachine):
             file.seek(size // 2)
             file.write(b"in the middle")
 
-    @rule(path=PATHS, to=st.sampled_from(["a", "../x", "/etc/passwd", ".", "nowhere"]))
+    @rule(path=PATHS, to=st.sampled_from(["a", "../x", "/no/such/place", ".", "nowhere"]))
     def link(self, path: str, to: str) -> None:
         self._free(path).symlink_to(to)
 
@@ -147,19 +157,21 @@ class Engine(RuleBasedStateMachine):
 
     @rule(path=PATHS)
     def remove(self, path: str) -> None:
-        self._remove(self.source / path)
+        if self._is_plain(path):
+            self._remove(self.source / path)
 
     @rule(path=PATHS, new=PATHS)
     def rename(self, path: str, new: str) -> None:
         place = self.source / path
-        if place.exists() and not (self.source / new).is_relative_to(place):
-            if (target := self._free(new)) and place.exists():
+        if self._is_plain(path) and not (self.source / new).is_relative_to(place):
+            target = self._free(new)
+            if self._is_plain(path):
                 place.rename(target)
 
     @rule(path=PATHS, mtime=TIMES)
     def touch(self, path: str, mtime: int) -> None:
         place = self.source / path
-        if place.exists() or place.is_symlink():
+        if self._is_plain(path):
             os.utime(place, ns=(mtime, mtime), follow_symlinks=False)
 
     # The repository is used
@@ -180,7 +192,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(handle=st.integers(0, 1))
     def backup_again(self, handle: int) -> None:
-        """Nothing has changed since, but perhaps directories above the source, as others use them."""
+        """Nothing has changed, but perhaps directories above the source, which others use."""
         self.backup(handle, force=False)
         expected = scan(self.source)
         result = self._handle(handle).backup(self.source)
@@ -257,6 +269,6 @@ class Engine(RuleBasedStateMachine):
 
 
 Engine.TestCase.settings = settings(
-    max_examples=12, stateful_step_count=20, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)
 )
 TestEngine = Engine.TestCase

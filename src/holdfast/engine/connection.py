@@ -12,9 +12,9 @@ from typing import Self, TypeAlias
 from holdfast.clock import Clock
 from holdfast.errors import DamagedRepository, SnapshotNotFound
 from holdfast.model.select import Filter, ordered, parse_spec, resolve
-from holdfast.model.snapshot import Snapshot, decode_snapshot
+from holdfast.model.snapshot import Snapshot, decode_snapshot, is_snapshot_id
 from holdfast.overrides import override
-from holdfast.primitives.ids import BlobId
+from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.store import Store
 
 _log = logging.getLogger(__name__)
@@ -98,6 +98,10 @@ class Connection:
             AmbiguousSnapshot: several ids begin so.
             DamagedRepository: which one is meant cannot be said, because one is damaged.
         """
+        if is_snapshot_id(name):
+            data = self._store.snapshot(SnapshotId(name))
+            if data is not None:
+                return decode_snapshot(SnapshotId(name), data)
         known, damaged = self._load_snapshots()
         try:
             found = resolve(known, name)

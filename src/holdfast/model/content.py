@@ -23,7 +23,7 @@ those lists are the next level. Equal items therefore always give the same conte
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import accumulate
 from typing import TypeAlias, TypeGuard, cast
 
@@ -55,6 +55,9 @@ AHEAD = 4
 """List blobs that are asked for ahead of their use."""
 
 Items: TypeAlias = tuple[Item, ...]
+
+OnBlob: TypeAlias = Callable[[int, BlobId], object]
+"""Told the level and id of a blob: list blobs above level 0, data at 0."""
 
 
 class ContentBuilder:
@@ -223,6 +226,52 @@ def references(
 def blob_ids(content: Content | None, loader: BlobLoader) -> Iterator[BlobId]:
     """The ids of a file's data blobs, in order, as often as each occurs."""
     return (blob for level, blob in references(content, loader) if level == 0)
+
+
+def data_size(
+    content: Content | None,
+    size: int,
+    loader: BlobLoader,
+    known: dict[BlobId, int],
+    on_blob: OnBlob,
+) -> int:
+    """Bytes of a file of `size` bytes that are in blobs, and not in runs of zeros.
+
+    Args:
+        content: of the file.
+        size: of the file in bytes.
+        loader: where list blobs are.
+        known: what is in the lists that were loaded already; others are added, so that none is
+            loaded twice, however often it is named.
+        on_blob: told of each blob, as `references` gives them.
+
+    Raises:
+        DamagedRepository: a list blob is missing or damaged, or is no such list.
+    """
+    if content is None:
+        return 0
+    level, items = (0, ((content, size),)) if isinstance(content, bytes) else content
+    return _data_size(items, level, loader, known, on_blob)
+
+
+def _data_size(
+    items: Items, level: int, loader: BlobLoader, known: dict[BlobId, int], on_blob: OnBlob
+) -> int:
+    total = 0
+    for item in items:
+        if isinstance(item, int):
+            continue
+        blob, length = item
+        if level == 0:
+            on_blob(level, blob)
+        elif blob in known:
+            length = known[blob]
+        else:
+            on_blob(level, blob)
+            below = _load_list(item, level, loader)
+            length = known[blob] = _data_size(below, level - 1, loader, known, on_blob)
+        total += length
+    return total
 
 
 def list_blobs(content: Content | None, loader: BlobLoader) -> Iterator[BlobId]:

@@ -179,8 +179,7 @@ def _tar_info(path: bytes, node: Node) -> tarfile.TarInfo | str:
     info.mtime = node.mtime // _SECOND
     info.pax_headers = {"mtime": _decimal(node.mtime)}
     for name, value in node.xattrs:
-        key = _text(name).replace("%", "%25").replace("=", "%3D")
-        info.pax_headers[f"SCHILY.xattr.{key}"] = _text(value)
+        info.pax_headers[f"SCHILY.xattr.{_keyword(name)}"] = _text(value)
     if node.type == NodeType.FILE:
         info.size = node.size
     elif isinstance(node.payload, int):
@@ -195,6 +194,12 @@ def _tar_info(path: bytes, node: Node) -> tarfile.TarInfo | str:
 def _text(raw: bytes) -> str:
     """What the archive writes as these very bytes."""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _keyword(name: bytes) -> str:
+    """An attribute's name as a keyword, which has no "=" and, unlike values, is UTF-8."""
+    escaped = _text(name.replace(b"%", b"%25").replace(b"=", b"%3D"))
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in escaped)
 
 
 def _decimal(nanoseconds: int) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from holdfast.errors import DamagedRepository
-from holdfast.model.content import references
+from holdfast.model.content import data_size
 from holdfast.model.descent import MAX_DEPTH
-from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory
@@ -144,7 +144,7 @@ class _Counter:
         self._loader = loader
         self._sizes = sizes
         self._totals: dict[BlobId, _Totals] = {}
-        self._lists: dict[Content, int] = {}
+        self._lists: dict[BlobId, int] = {}
 
     def tree(self, tree: BlobId) -> _Totals:
         """What a tree holds: each directory is added up once those in it are known."""
@@ -190,29 +190,15 @@ class _Counter:
 
     def _see_content(self, node: Node) -> int:
         """Count the blobs of a file; returns the bytes of its data blobs."""
-        content = file_content(node)
-        if isinstance(content, bytes):
-            return self._see_data(content)
-        if content is None:
-            return 0
-        if content not in self._lists:
-            size = 0
-            for level, blob in references(content, self._loader):
-                if level:
-                    self._see_tree(blob)
-                else:
-                    size += self._see_data(blob)
-            if not content[0]:
-                return size
-            self._lists[content] = size
-        return self._lists[content]
+        return data_size(
+            file_content(node), node.size, self._loader, self._lists, self._see_reference
+        )
 
-    def _see_data(self, blob: BlobId) -> int:
-        raw = self.seen.get(blob)
-        if raw is None:
-            raw = self._see(blob)
-            self.raw += raw
-        return raw
+    def _see_reference(self, level: int, blob: BlobId) -> None:
+        if level:
+            self._see_tree(blob)
+        elif blob not in self.seen:
+            self.raw += self._see(blob)
 
     def _see_tree(self, blob: BlobId) -> None:
         if blob not in self.seen:

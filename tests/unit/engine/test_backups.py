@@ -112,7 +112,7 @@ def test_a_snapshot_bears_what_it_is_given(bench: Bench) -> None:
 
 
 def test_a_snapshot_knows_where_it_comes_from(bench: Bench) -> None:
-    before = datetime.now(UTC)  # noqa: TID251 - the clock of the test itself
+    before = datetime.now(UTC)
     snapshot = made(bench.repo.backup(bench.data))
     assert snapshot.host == os.uname().nodename
     assert snapshot.user

@@ -84,6 +84,17 @@ def test_latest_is_not_guessed_when_a_snapshot_is_damaged(
     assert repo.snapshots() == [first, second]
 
 
+def test_a_whole_id_takes_reading_that_snapshot_only(
+    repo: holdfast.Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _, third = repo.snapshots()
+    damage(tmp_path, third)
+    assert repo.snapshot(first.id) == first
+    assert not caplog.records  # the damaged one was not even looked at
+    with pytest.raises(holdfast.DamagedRepository, match=third.id):
+        repo.snapshot(third.id)
+
+
 def test_a_backup_goes_on_beside_a_damaged_snapshot(
     repo: holdfast.Repository, tmp_path: Path
 ) -> None:

@@ -53,7 +53,7 @@ def test_one_compressor_serves_several_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         frames = list(pool.map(compressor.compress, pieces))
         found = list(
-            pool.map(lambda pair: decompress(pair[0] or b"", len(pair[1])), zip(frames, pieces))
+            pool.map(lambda frame, piece: decompress(frame or b"", len(piece)), frames, pieces)
         )
     assert found == pieces
 

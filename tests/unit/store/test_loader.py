@@ -21,6 +21,7 @@ from holdfast.backend import (
     halved,
 )
 from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound, ObjectTruncated
+from holdfast.overrides import override
 from holdfast.primitives.ids import BlobId
 from holdfast.store import Loader, Store
 from holdfast.testing.repositories import new_store, reopened
@@ -151,8 +152,8 @@ def twice(backend: MemoryBackend) -> tuple[list[BlobId], list[str]]:
     new_store(backend)
     first, second = reopened(backend), reopened(backend)
     with first.writer({}) as one, second.writer({}) as other:
-        for writer in (one, other):
-            blobs = [writer.save_data(memoryview(blob), GROUP) for blob in BLOBS]
+        blobs = [one.save_data(memoryview(blob), GROUP) for blob in BLOBS]
+        assert [other.save_data(memoryview(blob), GROUP) for blob in BLOBS] == blobs
         one.flush()
         other.flush()
     assert len(packs(backend)) == 2
@@ -238,6 +239,7 @@ class Slow(MemoryBackend):
         self.reads = 0
         self.fail: BackendError | None = None
 
+    @override
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         if name.startswith("data/"):
             self.reads += 1
@@ -361,6 +363,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 class Stray(MemoryBackend):
     """A listing with names that no object can have, and one that vanishes at once."""
 
+    @override
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         yield from super().list(prefix)
         yield ObjectInfo(f"{prefix}.DS_Store", 5)
@@ -415,11 +418,13 @@ def test_a_huge_index_object_is_not_read(backend: MemoryBackend, blobs: list[Blo
     name = "index/" + "0" * 32
 
     class Huge(MemoryBackend):
+        @override
         def list(self, prefix: str) -> Iterator[ObjectInfo]:
             yield from super().list(prefix)
             if prefix == "index/":
                 yield ObjectInfo(name, 1 << 40)
 
+        @override
         def get(self, name_: str, offset: int = 0, length: int | None = None) -> bytes:
             assert name_ != name
             return super().get(name_, offset, length)

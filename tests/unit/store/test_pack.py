@@ -367,7 +367,7 @@ def test_trailers_that_make_no_sense_are_damage(record: object) -> None:
         lambda at, length: (at + 1, length, 1, 0),
         lambda at, length: (at, length + 1, 1, 0),
         lambda at, length: (at - 1, length + 1, 1, 0),
-        lambda at, length: (at, length, 2, 0),  # noqa: ARG005 - as the others
+        lambda at, length: (at, length, 2, 0),
         lambda at, length: (at, length, 1, at),
         lambda at, length: (at, length, 1, (1 << 64) - 1),
         lambda at, length: ((1 << 64) - 1, length, 1, 0),

@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.backend import Buffer, Fail, Faulty, MemoryBackend
 from holdfast.errors import BackendError, DamagedRepository, StorageFull
+from holdfast.overrides import override
 from holdfast.primitives.compression import Compressor
 from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, SessionId
@@ -164,6 +165,7 @@ class Spoiling(Compressor):
         super().__init__(3)
         self._spoil = spoil
 
+    @override
     def compress(self, data: Buffer) -> bytes | None:
         frame = super().compress(data)
         return None if frame is None else self._spoil(frame)
@@ -266,6 +268,7 @@ def test_a_failure_in_what_is_told_of_packs_is_raised_too() -> None:
 
 def test_other_errors_of_a_worker_are_not_lost() -> None:
     class Exhausted(Compressor):
+        @override
         def compress(self, data: Buffer) -> bytes | None:
             raise MemoryError(len(data))
 
@@ -298,6 +301,7 @@ class Blocked(MemoryBackend):
         self.opened = threading.Event()
         self.waiting = 0
 
+    @override
     def put(self, name: str, data: Buffer) -> None:
         self.waiting += 1
         assert self.opened.wait(20)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from holdfast.backend import Damage as Spoil
 from holdfast.backend import Fail, Faulty, MemoryBackend, flipped, nth
 from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound
+from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName
 from holdfast.store import Damage, Store
@@ -187,11 +189,10 @@ def test_every_byte_of_header_trailer_and_footer_counts(original: MemoryBackend)
         hurt = 0
         for place in [*range(100), *range(end, size)]:
             backend.put(where, data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-            try:
+            with suppress(DamagedRepository):
                 damaged.read_trailer(name, size)
-            except DamagedRepository as error:
-                assert error.object == where
-                hurt += 1
+                continue
+            hurt += 1
         assert hurt >= 100 + 40 + 60
 
 
@@ -230,9 +231,11 @@ def test_a_huge_pack_is_not_read(original: MemoryBackend) -> None:
     where = f"data/{name[:2]}/{name}"
 
     class Huge(MemoryBackend):
+        @override
         def stat(self, name: str) -> int:
             return 1 << 40 if name == where else super().stat(name)
 
+        @override
         def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
             assert name != where
             return super().get(name, offset, length)

@@ -26,6 +26,7 @@ from holdfast.errors import (
     SessionLost,
     StorageFull,
 )
+from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
@@ -170,9 +171,11 @@ class Remote(MemoryBackend):
         super().__init__()
         self._resends = resends
 
+    @override
     def capabilities(self) -> Capabilities:
         return Capabilities(put_if_absent=True, local=False)
 
+    @override
     def put_if_absent(self, name: str, data: Buffer) -> None:
         super().put_if_absent(name, data)
         if self._resends:  # as a client does that got no answer: the object is there by now
@@ -210,6 +213,7 @@ def test_a_commit_that_was_not_done_fails(
 
 def test_a_lost_answer_is_no_commit_when_an_abort_was_first() -> None:
     class Late(Remote):
+        @override
         def put_if_absent(self, name: str, data: Buffer) -> None:
             marker = seal_object(ObjectType.ABORTED, KEYS, name, codec.pack({}))
             MemoryBackend.put(self, name, marker)
@@ -221,9 +225,11 @@ def test_a_lost_answer_is_no_commit_when_an_abort_was_first() -> None:
 
 def test_a_storage_without_put_if_absent_is_written_to_plainly() -> None:
     class Simple(MemoryBackend):
+        @override
         def capabilities(self) -> Capabilities:
             return Capabilities(put_if_absent=False, local=True)
 
+        @override
         def put_if_absent(self, name: str, data: Buffer) -> None:
             raise NotImplementedError(name, len(data))
 
@@ -310,6 +316,7 @@ def test_an_announcement_that_cannot_be_read_is_damage() -> None:
 
 def test_an_announcement_that_goes_meanwhile_is_passed_over() -> None:
     class Vanishing(MemoryBackend):
+        @override
         def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
             self._objects.pop(name, None)
             return super().get(name, offset, length)

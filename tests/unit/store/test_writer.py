@@ -30,6 +30,7 @@ from holdfast.errors import (
     UnsupportedRepository,
     UsageError,
 )
+from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.ids import BlobId
 from holdfast.store import Rehearsal, Store, Writer
@@ -260,6 +261,7 @@ class SlowIndex(MemoryBackend):
         self.waiting = threading.Event()
         self.failures = 0
 
+    @override
     def put(self, name: str, data: Buffer) -> None:
         if name.startswith("index/"):
             self.waiting.set()
@@ -279,7 +281,12 @@ def test_flush_waits_for_an_index_object_that_a_tick_is_writing(backend: MemoryB
         clock.advance(INDEX_INTERVAL)
         assert slow.waiting.wait(20)
         done = threading.Event()
-        flusher = threading.Thread(target=lambda: (writer.flush(), done.set()))
+
+        def flush() -> None:
+            writer.flush()
+            done.set()
+
+        flusher = threading.Thread(target=flush)
         flusher.start()
         assert not done.wait(0.3)
         slow.allowed.set()
@@ -541,6 +548,7 @@ def test_settings_that_were_changed_meanwhile_stop_the_commit(backend: MemoryBac
 
 def test_a_listing_of_only_the_first_page_stops_the_commit(backend: MemoryBackend) -> None:
     class FirstPage(MemoryBackend):
+        @override
         def list(self, prefix: str) -> Iterator[ObjectInfo]:
             return iter(list(super().list(prefix))[: 1 if prefix == "data/" else None])
 

@@ -123,11 +123,15 @@ class _Check:
             yield Finding(where, FindingKind.UNINDEXED, message)
         chosen = self._options.read_data.choose(present)
         self._progress.expect(len(chosen), sum(present[name] for name in chosen))
-        for damage in self._read(chosen, present):
-            yield Finding(damage.object, FindingKind.PACK, damage.problem)
+        damaged = {damage.object: damage for damage in self._read(chosen, present)}
+        for where, damage in damaged.items():
+            yield Finding(where, FindingKind.PACK, damage.problem)
         if self._options.full:
-            rest = present.keys() - set(chosen)
-            yield from self._trailers({name: present[name] for name in sorted(rest)})
+            # What was read whole is sound in itself; the index may tell something else of it.
+            rest = {
+                n: size for n, size in present.items() if self._store.pack_object(n) not in damaged
+            }
+            yield from self._trailers(rest)
 
     def _read(self, chosen: Sequence[PackName], sizes: dict[PackName, int]) -> Iterator[Damage]:
         waiting: deque[tuple[PackName, Future[Damage | None]]] = deque()

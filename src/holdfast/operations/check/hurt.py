@@ -121,9 +121,12 @@ class Hurts:
 
     def _lost_in(self, node: Node) -> str | None:
         """The object that was to hold a part of this file that is lost."""
-        for _, blob in references(file_content(node), self._loader):
+        lists: set[BlobId] = set()
+        for level, blob in references(file_content(node), self._loader, lists):
             if blob in self._lost:
                 return self._lost[blob]
+            if level:
+                lists.add(blob)
         return None
 
 

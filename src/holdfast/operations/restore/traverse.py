@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Final, Protocol
 
 from holdfast.errors import DamagedRepository
@@ -168,7 +170,7 @@ class _Traversal:
     def _read(self, tree: BlobId | None, path: bytes, after: bytes) -> Iterator[Node]:
         """A directory's entries; those of an abandoned one end at once."""
         # On the way back up, directories below may not have been left yet.
-        level = next(level for level, length in reversed(self._levels) if length == len(path))
+        level = self._levels[bisect_left(self._levels, len(path), key=itemgetter(1))][0]
         if tree is None:
             yield self._subject.node
             return
