@@ -26,6 +26,7 @@ from tests.compat.making import (
     reopened,
     save,
     told_by_holdfast,
+    told_by_reader,
     walk,
 )
 
@@ -146,6 +147,18 @@ def test_every_kind_of_node(tmp_path: Path) -> None:
         each.name: as_record(each) for each in nodes
     }
     assert told[b"holes"][1] == b"content" + bytes(1 << 20) + b"othercontent\0\0\0"
+
+
+@pytest.mark.format("F33")
+def test_only_files_have_content(tmp_path: Path) -> None:
+    commit(new_store(tmp_path), lambda writer: save_directory(all_nodes(writer), writer))
+    repository = opened(tmp_path)
+    (told,) = told_by_reader(tmp_path).values()
+    others = [found for found, _ in told.values() if found["type"] != NodeType.FILE]
+    assert len(others) == 6
+    for found in others:
+        with pytest.raises(reader.RefusedError, match="only a file"):
+            list(repository.content(found))
 
 
 @pytest.mark.format("F35")

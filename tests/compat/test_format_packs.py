@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -617,6 +617,7 @@ BAD_INDEXES: dict[str, dict[str, object]] = {
     "a page too much": {"pages": [[1, b"\1" * 32], [1, b"\1" * 32]]},
     "a row too much": {"pages": [[2, b"\1" * 32]]},
     "no packs": {"packs": None},
+    "a page of 65,537 rows": {"ids": [b"\1" * 32] * 65_537},
 }
 
 
@@ -625,7 +626,7 @@ BAD_INDEXES: dict[str, dict[str, object]] = {
 def test_bad_indexes_are_refused(place: Path, case: str) -> None:
     keys = reopened(place).keys
     name = "index/" + "0" * 32
-    data = index_object(name, keys, BAD_INDEXES.get(case, {}))
+    data = index_object(name, keys, dict(BAD_INDEXES.get(case, {})))
     (place / name).write_bytes(data)
     if case == "nothing":
         assert len(opened(place).index(name)) == 1
@@ -635,6 +636,39 @@ def test_bad_indexes_are_refused(place: Path, case: str) -> None:
         opened(place).index(name)
     with pytest.raises(holdfast.DamagedRepository):
         decode_index(name, data, keys)
+
+
+@pytest.mark.format("F27")
+def test_the_first_id_of_a_page_is_told(place: Path) -> None:
+    name = "index/" + "0" * 32
+    data = index_object(name, reopened(place).keys, {"pages": [[1, bytes(32)]]})
+    (place / name).write_bytes(data)
+    with pytest.raises(reader.RefusedError, match="a page of an index"):
+        opened(place).index(name)
+
+
+@pytest.mark.format("F27", "F29")
+@pytest.mark.parametrize("case", ["nothing", "size", "header", "segment", "place"])
+def test_an_index_that_differs_from_the_trailers_is_noticed(place: Path, case: str) -> None:
+    store = reopened(place)
+    shutil.rmtree(place / "index")
+    (place / "index").mkdir()
+    for number, (name, data) in enumerate(packs_of(place).items()):
+        info = store.read_trailer(PackName(name), len(data))
+        changed = {
+            "nothing": info,
+            "size": replace(info, size=info.size + 1),
+            "header": replace(info, header=info.header[:-1] + b"\0"),
+            "segment": replace(info, segments=[info.segments[0]._replace(raw=info.size)]),
+            "place": replace(info, blobs=[b._replace(length=b.length + 1) for b in info.blobs]),
+        }[case]
+        index = f"index/{number:032x}"
+        (place / index).write_bytes(encode_index(index, [changed], store.keys))
+    if case == "nothing":
+        assert_both_read(place)
+    else:
+        with pytest.raises(reader.RefusedError, match="no good place"):
+            told_by_reader(place)
 
 
 def index_object(name: str, keys: Keys, changes: dict[str, object]) -> bytes:

@@ -70,7 +70,13 @@ def test_the_record_of_a_snapshot(tmp_path: Path) -> None:
     assert (record["original"], record["replaces"], record["group"]) == (None, None, None)
     assert (record["start"], record["end"]) == (second.time_ns, second.end_ns)
     how = reader.want(record["how"], dict)
-    assert how == {"kind": "local", "started": second.time_ns, "forced": False}
+    assert how == {
+        "kind": "local",
+        "started": second.time_ns,
+        "forced": False,
+        "compression": 3,
+        "encryption": "AES-256-GCM",
+    }
     summary = reader.want(record["summary"], dict)
     assert sorted(summary) == sorted(SUMMARY.split())
     assert summary["bytes_processed"] == 5

@@ -65,7 +65,7 @@ def place(tmp_path: Path) -> Place:
     kept = {
         name: value
         for name in ("PATH", "PYTHONPATH")
-        if (value := os.environ.get(name)) is not None  # noqa: TID251 - what a child inherits
+        if (value := os.environ.get(name)) is not None
     }
     if "PYTHONPATH" in kept:
         kept["PYTHONPATH"] = str(Path(holdfast.__file__).parents[1])

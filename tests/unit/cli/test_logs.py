@@ -28,10 +28,14 @@ def test_records_are_lines_that_do_a_terminal_no_harm(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "holdfast: warning: it is \\x1b[31mred\n"
 
 
+def fail() -> None:
+    raise ZeroDivisionError
+
+
 def test_debugging_tells_where_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(logging.DEBUG)
     try:
-        raise ZeroDivisionError
+        fail()
     except ZeroDivisionError:
         logging.getLogger("holdfast.store").debug("look", exc_info=True)
     told = capsys.readouterr().err
@@ -42,7 +46,7 @@ def test_debugging_tells_where_it_comes_from(capsys: pytest.CaptureFixture[str])
 def test_tracebacks_are_for_debugging_only(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(logging.INFO)
     try:
-        raise ZeroDivisionError
+        fail()
     except ZeroDivisionError:
         logging.getLogger("holdfast.store").exception("look")
     assert capsys.readouterr().err == "holdfast: error: look\n"

@@ -370,10 +370,10 @@ def test_trailers_that_make_no_sense_are_damage(record: object) -> None:
         lambda at, length: (at, length, 2, 0),
         lambda at, length: (at, length, 1, at),
         lambda at, length: (at, length, 1, (1 << 64) - 1),
-        lambda at, length: ((1 << 64) - 1, length, 1, 0),
-        lambda at, length: (0, 0xFFFFFFFF, 1, 0),  # noqa: ARG005
+        lambda _, length: ((1 << 64) - 1, length, 1, 0),
+        lambda _, length: (0, length + (1 << 31), 1, 0),
         lambda at, length: (at, length, 0xFFFFFFFF, 0),
-        lambda at, length: (at, 0, 1, 0),  # noqa: ARG005
+        lambda at, _: (at, 0, 1, 0),
     ],
     ids=range(10),
 )

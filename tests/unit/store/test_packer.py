@@ -243,7 +243,7 @@ def failing(*, after: int, error: type[BackendError] = StorageFull) -> Faulty:
 
 def test_what_a_worker_runs_into_is_raised_and_raised_again() -> None:
     run = Run(failing(after=1))
-    with pytest.raises(StorageFull, match="planned"):
+    with pytest.raises(StorageFull, match="planned"):  # noqa: PT012 - one of many submits raises
         for number in range(1000):
             run.submit(content(number, MIB - 1))
     for _ in range(3):

@@ -187,7 +187,7 @@ def test_leaving_without_a_commit_leaves_no_snapshot_and_no_session(
 
 def test_what_an_interrupted_session_stored_is_used_by_the_next(backend: MemoryBackend) -> None:
     contents = [content(number, 200_000) for number in range(40)]
-    with pytest.raises(KeyboardInterrupt), reopened(backend).writer({}) as writer:
+    with pytest.raises(KeyboardInterrupt), reopened(backend).writer({}) as writer:  # noqa: PT012 - a session
         save(writer, *contents)
         until(lambda: len(names(backend, "data/")) == 3)
         raise KeyboardInterrupt
@@ -483,7 +483,7 @@ def test_an_announcement_that_cannot_be_read_stops_every_writer(
 def test_an_announcement_that_cannot_be_read_stops_the_commit(backend: MemoryBackend) -> None:
     backed_up(reopened(backend), b"blob")
     before = names(backend, "snapshots/")
-    with pytest.raises(DamagedRepository), reopened(backend).writer({}) as writer:
+    with pytest.raises(DamagedRepository), reopened(backend).writer({}) as writer:  # noqa: PT012 - a session
         save(writer, b"blob")
         backend.put("gc/" + "0" * 32, b"x" * 200)
         writer.flush()
@@ -495,7 +495,7 @@ def test_an_announcement_that_cannot_be_read_stops_the_commit(backend: MemoryBac
 
 
 def test_a_session_that_was_cleared_away_does_not_commit(backend: MemoryBackend) -> None:
-    with pytest.raises(SessionLost), reopened(backend).writer({}) as writer:
+    with pytest.raises(SessionLost), reopened(backend).writer({}) as writer:  # noqa: PT012 - a session
         save(writer, b"blob")
         writer.flush()
         backend.delete(f"sessions/{writer.id}")
@@ -505,7 +505,7 @@ def test_a_session_that_was_cleared_away_does_not_commit(backend: MemoryBackend)
 
 def test_a_session_that_was_declared_dead_does_not_commit(backend: MemoryBackend) -> None:
     store = reopened(backend)
-    with pytest.raises(SessionLost), store.writer({}) as writer:
+    with pytest.raises(SessionLost), store.writer({}) as writer:  # noqa: PT012 - a session
         save(writer, b"blob")
         writer.flush()
         assert writer.confirm()
@@ -516,7 +516,7 @@ def test_a_session_that_was_declared_dead_does_not_commit(backend: MemoryBackend
 
 
 def test_an_own_pack_that_vanished_is_damage(backend: MemoryBackend) -> None:
-    with pytest.raises(DamagedRepository, match="vanished") as caught:  # noqa: SIM117 - one raises
+    with pytest.raises(DamagedRepository, match="vanished") as caught:  # noqa: PT012, SIM117 - a session
         with reopened(backend).writer({}) as writer:
             save(writer, b"blob")
             writer.flush()
@@ -528,7 +528,7 @@ def test_an_own_pack_that_vanished_is_damage(backend: MemoryBackend) -> None:
 
 
 def test_an_own_pack_that_is_too_short_is_damage(backend: MemoryBackend) -> None:
-    with pytest.raises(DamagedRepository, match="vanished"):  # noqa: SIM117 - one raises
+    with pytest.raises(DamagedRepository, match="vanished"):  # noqa: PT012, SIM117 - a session
         with reopened(backend).writer({}) as writer:
             save(writer, b"blob")
             writer.flush()
@@ -539,7 +539,7 @@ def test_an_own_pack_that_is_too_short_is_damage(backend: MemoryBackend) -> None
 
 def test_settings_that_were_changed_meanwhile_stop_the_commit(backend: MemoryBackend) -> None:
     store = reopened(backend)
-    with pytest.raises(UnsupportedRepository, match="settings"), store.writer({}) as writer:
+    with pytest.raises(UnsupportedRepository, match="settings"), store.writer({}) as writer:  # noqa: PT012 - a session
         save(writer, b"blob")
         writer.flush()
         backend.put("config/1", encode_config(1, store.keys, SETTINGS, 1, None))
@@ -554,7 +554,7 @@ def test_a_listing_of_only_the_first_page_stops_the_commit(backend: MemoryBacken
 
     short = FirstPage()
     short._objects = dict(backend._objects)
-    with pytest.raises(DamagedRepository, match="vanished"), reopened(short).writer({}) as writer:
+    with pytest.raises(DamagedRepository, match="vanished"), reopened(short).writer({}) as writer:  # noqa: PT012 - a session
         save(writer, *(content(number, 400_000) for number in range(10)))
         writer.flush()
         writer.confirm()
