@@ -196,7 +196,7 @@ def dumped(trial: Trial, archive: Literal["tar", "zip"]) -> int:
 def restored(trial: Trial) -> int:
     target = trial.scratch / "restored"
     problems = trial.repo.restore(trial.forged, target).errors_total
-    # Nothing else removes directories that are nested so deep.
+    # Recursion would not remove directories that are nested deep.
     trial.repo.restore(trial.sound, target, delete=True)
     return problems
 

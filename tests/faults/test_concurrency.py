@@ -222,7 +222,7 @@ def test_a_repository_is_not_used_across_a_fork(place: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.stderr == ""
     assert done.stdout.split() == ["109", "1"]
@@ -256,7 +256,7 @@ def listed(place: Path, folder: str) -> list[Path]:
 
 def resumed(writer: subprocess.Popen[str]) -> tuple[int, str]:
     writer.send_signal(signal.SIGCONT)
-    _, errors = writer.communicate(timeout=60)
+    _, errors = writer.communicate(timeout=240)
     return writer.returncode, errors
 
 

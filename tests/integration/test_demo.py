@@ -29,7 +29,7 @@ def run(program: Path, *arguments: str, folder: Path) -> subprocess.CompletedPro
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
 

@@ -64,7 +64,7 @@ def run_console(block: Block, page: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert run.returncode == 0, f"{page.name}:{block.line}:\n{run.stdout}"
