@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from tests.compat.making import KDF, PASSWORD
 
@@ -26,6 +25,7 @@ from holdfast.engine.repository import Repository
 from holdfast.model.node import Node, NodeType
 from holdfast.model.snapshot import encode_snapshot
 from holdfast.model.tree import save_directory
+from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, SessionId, SnapshotId, random_name
@@ -43,6 +43,9 @@ from holdfast.store.pack import (
 )
 from holdfast.testing.layouts import directory_node, node, snapshot_of
 from holdfast.testing.repositories import SETTINGS
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MIB = 1 << 20
 MEMORY = 1 << 30
@@ -168,6 +171,18 @@ Verb: TypeAlias = Callable[[Trial], int]
 """Returns the number of problems that it reports."""
 
 
+class Nothing(io.RawIOBase):
+    """Takes what is written, as a pipe does, and keeps nothing of it."""
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: ReadableBuffer) -> int:
+        return memoryview(data).nbytes
+
+
 class Shown(Protocol):
     def dict(self) -> dict[str, object]: ...
 
@@ -189,7 +204,7 @@ def read(trial: Trial) -> int:
 
 
 def dumped(trial: Trial, archive: Literal["tar", "zip"]) -> int:
-    with Path(os.devnull).open("wb") as output:
+    with io.BufferedWriter(Nothing()) as output:
         return len(trial.repo.dump(trial.forged, "/", output, archive=archive).skipped)
 
 

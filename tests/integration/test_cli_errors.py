@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,21 @@ def test_a_mistake_of_ours_is_told_as_one(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert done.code == 1
     assert done.err.startswith("holdfast: error: unexpected ZeroDivisionError: by nought")
     assert "Traceback" not in done.err
+
+
+def test_what_an_interrupt_breaks_is_an_interrupt(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:  # as it comes out of the standard library's locks
+            raise RuntimeError("release unlocked lock") from None
+        return 0
+
+    monkeypatch.setattr(app, "main", interrupted)
+    assert cli("list") == (130, "", "holdfast: error: interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize(

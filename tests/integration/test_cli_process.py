@@ -132,7 +132,7 @@ def test_an_interrupted_command_is_ended_too(place: Place) -> None:
     pid = place.folder / "pid"
     script = f"echo $$ > {pid}.new && mv {pid}.new {pid}; exec sleep 1000"
     running = place.start("create", "--command", "x", "--", "sh", "-c", script)
-    wait_until(pid.exists)
+    wait_until(lambda: pid.exists() and place.objects("sessions"))
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=PATIENCE)
     assert running.returncode == 130

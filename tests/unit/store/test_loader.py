@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,7 @@ from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound, Obj
 from holdfast.overrides import override
 from holdfast.primitives.ids import BlobId
 from holdfast.store import Loader, Store
+from holdfast.store.index import encode_index
 from holdfast.testing.repositories import new_store, reopened
 
 GROUP = ("small", 0)
@@ -224,6 +226,26 @@ def test_an_index_that_comes_later_is_read_when_a_blob_is_unknown(
         assert loader.load(blobs[0]) == BLOBS[0]
         (later,) = saved(reopened(backend), b"a later blob")
         assert loader.load(later) == b"a later blob"
+
+
+def test_an_index_that_points_elsewhere_never_gives_other_bytes(
+    backend: MemoryBackend, blobs: list[BlobId]
+) -> None:
+    """Every segment opens, but what is at the place is another blob, or a part of one."""
+    store = reopened(backend)
+    (name,) = (info.name for info in backend.list("index/"))
+    (pack,) = store.list_packs().packs.items()
+    info = store.read_trailer(*pack)
+    for change in (1, -1, len(BLOBS[0])):
+        moved = [
+            blob._replace(offset=(blob.offset + change) % info.segments[0].raw)
+            for blob in info.blobs
+        ]
+        backend.put(name, encode_index(name, [replace(info, blobs=moved)], store.keys))
+        with reader(backend) as loader:
+            for blob in blobs:
+                with pytest.raises(DamagedRepository, match="does not match its id"):
+                    loader.load(blob)
 
 
 # Several threads

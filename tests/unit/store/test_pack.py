@@ -250,7 +250,7 @@ def test_the_same_pack_again_has_another_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [*range(8), 8, 10, 12, 13, 14, 15, 16, 17, 18, 19, *range(20, 24)]
+    "place", [*range(8), 8, 10, 12, 13, 14, 15, 16, 17, 18, 19, *range(20, 24), 36, 67, 68, 99]
 )
 def test_a_damaged_header_is_damage_never_another_version(place: int) -> None:
     info, _ = pack_of([b"blob"])

@@ -259,11 +259,13 @@ class SlowIndex(MemoryBackend):
         self._objects = dict(original._objects)
         self.allowed = threading.Event()
         self.waiting = threading.Event()
+        self.entered = 0
         self.failures = 0
 
     @override
     def put(self, name: str, data: Buffer) -> None:
         if name.startswith("index/"):
+            self.entered += 1
             self.waiting.set()
             assert self.allowed.wait(20)
             if self.failures:
@@ -289,6 +291,7 @@ def test_flush_waits_for_an_index_object_that_a_tick_is_writing(backend: MemoryB
         flusher = threading.Thread(target=flush)
         flusher.start()
         assert not done.wait(0.3)
+        assert slow.entered == 1  # two at a time would take packs off the list that none told of
         slow.allowed.set()
         flusher.join()
         assert len(index_of(slow)) >= 1
