@@ -23,7 +23,8 @@ from time import perf_counter
 from holdfast import environment
 
 LEAST_FILES = 10_000
-MOST_BYTES = 1_000_000_000
+MOST_FILES = 25_000
+MOST_BYTES = 500_000_000
 MIB = 1 << 20
 
 HASHES = "find . -type f -print0 | sort -z | xargs -0 sha256sum --binary --zero"
@@ -59,18 +60,18 @@ class Demo:
         """The tree that is backed up."""
         return self.folder / "source"
 
-    def run(self, step: str, *command: str, expect: int = 0) -> str:
+    def run(self, step: str, *command: str, where: Path | None = None) -> str:
         """Run a command as a person would type it, and show it; returns its standard output.
 
         Raises:
-            DemoError: it did not exit as expected.
+            DemoError: it failed.
         """
-        print(f"\n$ {shlex.join(command)}", flush=True)
+        print(f"\n$ {_typed(command)}" + f"   # in {where}" * bool(where), flush=True)
         program = [sys.executable, "-m", "holdfast"] if command[0] == "holdfast" else command[:1]
         begin = perf_counter()
         done = subprocess.run(
             [*program, *command[1:]],
-            cwd=self.folder,
+            cwd=where or self.folder,
             env=self._environment(),
             stdout=subprocess.PIPE,
             text=True,
@@ -79,8 +80,8 @@ class Demo:
         )
         self.times[step] = perf_counter() - begin
         _show(done.stdout)
-        if done.returncode != expect:
-            raise DemoError(f"{shlex.join(command)} exited with {done.returncode}")
+        if done.returncode:
+            raise DemoError(f"{_typed(command)} exited with {done.returncode}")
         return done.stdout
 
     def report(self) -> None:
@@ -128,7 +129,7 @@ def main() -> int:
 def play(demo: Demo, given: Path | None, *, sabotage: bool) -> None:
     """All steps in order."""
     print("== 1. A real tree, copied so that it can be changed")
-    copy_source(demo, [given] if given else python_installation())
+    copy_source(demo, [given.resolve()] if given else python_installation())
     demo.sizes["source"] = measure(demo.source)
     files, size = demo.sizes["source"]
     print(f"{files:,} files, {size / MIB:,.0f} MiB")
@@ -184,40 +185,58 @@ def python_installation() -> list[Path]:
     base = Path(sys.base_prefix)
     library = base / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     shared = base in {Path("/usr"), Path("/usr/local")}
-    chosen: list[Path] = []
-    files = size = 0
     candidates = [library if shared else base, Path(sys.prefix)]
     for top in ("/usr/lib", "/usr/share"):
         candidates += sorted(Path(top).iterdir()) if Path(top).is_dir() else []
+    room = Room(MOST_FILES, MOST_BYTES)
+    taken: list[Path] = []
+    chosen: list[Path] = []
     for folder in (each.resolve() for each in candidates if each.is_dir()):
-        if files >= LEAST_FILES:
+        if MOST_FILES - room.files >= LEAST_FILES:
             break
-        if any(folder.is_relative_to(each) or each.is_relative_to(folder) for each in chosen):
-            continue
-        more_files, more_bytes = measure(folder)
-        if size + more_bytes <= MOST_BYTES:
-            chosen.append(folder)
-            files, size = files + more_files, size + more_bytes
+        if not any(folder.is_relative_to(each) or each.is_relative_to(folder) for each in taken):
+            taken.append(folder)
+            chosen += pieces(folder, room)
     return chosen
 
 
-def measure(folder: Path) -> tuple[int, int]:
-    """How many files there are below a folder, and their bytes."""
+@dataclass
+class Room:
+    """How much more is to be copied at most."""
+
+    files: int
+    bytes: int
+
+
+def pieces(path: Path, room: Room) -> list[Path]:
+    """A folder or file if there is room; of what can never fit, what is in it."""
+    files, size = measure(path)
+    if files <= room.files and size <= room.bytes:
+        room.files -= files
+        room.bytes -= size
+        return [path]
+    if (files <= MOST_FILES and size <= MOST_BYTES) or not path.is_dir():
+        return []
+    return [piece for child in sorted(path.iterdir()) for piece in pieces(child, room)]
+
+
+def measure(path: Path) -> tuple[int, int]:
+    """How many files there are at or below a path, and their bytes."""
+    if path.is_symlink() or not path.is_dir():
+        return 1, path.lstat().st_size
     files = size = 0
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in os.walk(path):
         for name in names:
             files += 1
             size += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - many of them
     return files, size
 
 
-def copy_source(demo: Demo, folders: list[Path]) -> None:
-    """Copy folders into the source, below it at the places that they have on this machine."""
+def copy_source(demo: Demo, paths: list[Path]) -> None:
+    """Copy files and folders into the source, below it at the places that they have here."""
     demo.source.mkdir()
-    for folder in folders:
-        place = demo.source / folder.resolve().relative_to("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        demo.run("copy", "cp", "-a", str(folder.resolve()), str(place))
+    names = [str(path.relative_to("/")) for path in paths]
+    demo.run("copy", "cp", "-a", "--parents", *names, str(demo.source), where=Path("/"))
 
 
 @dataclass(frozen=True)
@@ -336,6 +355,13 @@ def _is_plain(path: Path) -> bool:
         and os.access(path, os.W_OK)
         and os.access(path.parent, os.W_OK)
     )
+
+
+def _typed(command: tuple[str, ...], most: int = 10) -> str:
+    if len(command) <= most:
+        return shlex.join(command)
+    rest = f"... {len(command) - most:,} more ..."
+    return f"{shlex.join(command[: most // 2])} {rest} {shlex.join(command[-most // 2 :])}"
 
 
 def _show(text: str, most: int = 14) -> None:

@@ -76,7 +76,7 @@ def test_a_restic_repository_is_recognised(cli: Cli) -> None:
     for name in ("data", "index", "keys", "locks", "snapshots"):
         (restic / name).mkdir(parents=True)
     (restic / "config").write_bytes(os.urandom(155))
-    (restic / "keys" / ("3f" * 32)).write_text("{}")
+    (restic / "keys" / os.urandom(32).hex()).write_text("{}")
     cli.environment(RESTIC_REPOSITORY="restic", RESTIC_PASSWORD=PASSWORD)
     for command in ("list", "init"):
         done = cli(command)

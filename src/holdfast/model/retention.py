@@ -102,12 +102,18 @@ class RetentionPolicy:
 
     Attributes:
         keep_last: this many of the newest.
-        keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly: the newest of this many
-            hours, days, ISO weeks, months, years.
+        keep_hourly: the newest of each of this many hours.
+        keep_daily: likewise of days.
+        keep_weekly: likewise of ISO weeks.
+        keep_monthly: likewise of months.
+        keep_yearly: likewise of years.
         keep_within: all within this duration.
-        keep_within_hourly, keep_within_daily, keep_within_weekly, keep_within_monthly,
-            keep_within_yearly: the newest of each hour, day, ... within this duration, and the
-            oldest of the group if that is within it.
+        keep_within_hourly: the newest of each hour within this duration, and the oldest of the
+            group if that is within it.
+        keep_within_daily: likewise of days.
+        keep_within_weekly: likewise of ISO weeks.
+        keep_within_monthly: likewise of months.
+        keep_within_yearly: likewise of years.
         keep_tags: those with any of these tags. ``a,b`` means both of the two, and the empty tag
             those without any.
 
