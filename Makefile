@@ -37,7 +37,7 @@ check: $(READY)  ## lint, format, types, import contracts, documentation
 	exit 1
 
 bench: $(READY)  ## run the benchmarks
-	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --timeout 0
+	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --timeout 0 --capture=no
 
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
