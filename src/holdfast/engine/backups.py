@@ -10,7 +10,9 @@ from typing import BinaryIO
 
 from holdfast.engine.connection import Connection, PathLike, Words, words
 from holdfast.engine.origin import (
+    PROGRAM,
     Readable,
+    about_session,
     counted,
     host_name,
     reading,
@@ -27,9 +29,7 @@ from holdfast.operations.backup import BackupOptions, StreamSource, backup_strea
 from holdfast.operations.ingest import Ingest
 from holdfast.progress import Progress, ProgressCallback
 from holdfast.store import Rehearsal, Writer
-from holdfast.version import __version__
 
-_PROGRAM = f"holdfast {__version__}"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -211,7 +211,7 @@ class Backups(Connection):
             reading(stream, counter, name),
             finish or _nothing,
         )
-        with self._store.writer(self._writer_info(options)) as writer:
+        with self._store.writer(about_session("backup", options.host)) as writer:
             outcome = backup_stream(source, writer, self._ingest(writer), options, self._clock)
         counter.finish()
         return BackupResult.of(outcome, self._clock.monotonic() - start)
@@ -229,7 +229,7 @@ class Backups(Connection):
             host=about.host or host_name(),
             user=user_name(),
             os=system_name(),
-            program=_PROGRAM,
+            program=PROGRAM,
             tags=about.tags,
             label=about.label,
             description=about.description,
@@ -256,17 +256,7 @@ class Backups(Connection):
     def _writer(self, options: BackupOptions, *, dry_run: bool) -> Writer | Rehearsal:
         if dry_run:
             return self._store.rehearsal()
-        return self._store.writer(self._writer_info(options))
-
-    @staticmethod
-    def _writer_info(options: BackupOptions) -> dict[str, object]:
-        return {
-            "host": options.host,
-            "kind": "backup",
-            "process": os.getpid(),
-            "program": options.program,
-            "user": options.user,
-        }
+        return self._store.writer(about_session("backup", options.host))
 
     def _ingest(self, writer: Writer | Rehearsal) -> Ingest:
         return Ingest(writer, self._store.settings.chunker, self._store.chunker_seed())

@@ -16,8 +16,12 @@ from holdfast.errors import UsageError
 from holdfast.filesystem import LocalSource
 from holdfast.operations.ingest import Fill, Unreadable
 from holdfast.progress import Progress
+from holdfast.version import __version__
 
 _log = logging.getLogger(__name__)
+
+PROGRAM = f"holdfast {__version__}"
+"""What snapshots and sessions say they were made by."""
 
 
 def host_name() -> str:
@@ -36,6 +40,17 @@ def user_name() -> str:
 def system_name() -> str:
     """Name and release of the operating system."""
     return f"{platform.system()} {platform.release()}"
+
+
+def about_session(kind: str, host: str | None = None) -> dict[str, object]:
+    """What a session says of itself: `kind` is the verb, `host` this machine unless given."""
+    return {
+        "host": host or host_name(),
+        "kind": kind,
+        "process": os.getpid(),
+        "program": PROGRAM,
+        "user": user_name(),
+    }
 
 
 @contextmanager

@@ -30,6 +30,9 @@ class ObjectType(IntEnum):
     CONDEMNED = 4
     ABORTED = 5
     CONFIG = 6
+    FORGOTTEN = 7
+    LABEL = 8
+    EPOCH = 9
 
 
 def _key(keys: Keys, type_: ObjectType, salt: bytes) -> bytes:

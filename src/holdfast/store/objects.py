@@ -16,8 +16,11 @@ _PACK = r"[0-9a-f]{64}-[0-9a-f]{8}"
 _PACK_NAME = re.compile(_PACK)
 _NAMES = re.compile(
     r"config/(0|[1-9][0-9]{0,8})"
-    r"|(keys|index|snapshots|gc)/[0-9a-f]{32}"
+    r"|(keys|index|snapshots|forgotten)/[0-9a-f]{32}"
+    r"|labels/[0-9a-f]{32}/[0-9a-f]{32}"
     r"|sessions/[0-9a-f]{32}(\.[1-9][0-9]*)?"
+    r"|gc/[0-9a-f]{32}(\.waits)?"
+    r"|epochs/(0|[1-9][0-9]{0,8})-[0-9a-f]{16}"
     rf"|data/(?P<folder>[0-9a-f]{{2}})/(?=(?P=folder)){_PACK}"
 )
 

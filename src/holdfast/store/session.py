@@ -36,6 +36,8 @@ TICK = 15.0
 HEARTBEAT = 300.0
 """Seconds between two signs of life; after 30 minutes without one a session may be expired."""
 
+WAITS = ".waits"
+"""Ends the name of the object that says which sessions a reclaim waits for."""
 
 _LOST = (
     "session {} was declared dead by another client because it gave no sign of life for too long; "
@@ -52,6 +54,8 @@ def condemned_packs(backend: Backend, keys: Keys) -> set[PackName]:
     """
     packs: set[PackName] = set()
     for info in objects(backend, "gc/"):
+        if info.name.endswith(WAITS):
+            continue
         with contextlib.suppress(ObjectNotFound):  # its reclaim has ended: all is deleted
             packs |= read_object(
                 backend, info.name, partial(decode_condemned, keys), size=info.size
