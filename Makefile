@@ -6,21 +6,29 @@ READY := .venv/installed
 PYTHON ?=
 WORKERS ?= auto
 TESTS ?= tests
+SEEDS ?= 10000
+FIRST ?= 0
 
 # mkdocs-material advertises its successor on every build; docs/adr/0005-dependencies.md answers.
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs lock clean
+.PHONY: help demo test simulate soak check bench bench-quick bench-kernels docs lock clean
 
 help:  ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## back up a real tree, change it, restore it, prove it equal
 	$(BIN)/python examples/demo.py
 
 test: $(READY)  ## run the tests (TESTS=tests/unit for a part of them)
 	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+
+simulate: $(READY)  ## run the engine in random interleavings (SEEDS=10000 FIRST=0)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
+
+soak: $(READY)  ## run the tests that take many minutes
+	$(BIN)/pytest -m soak --timeout 0 --capture=no $(TESTS)
 
 # All of them run, so that one look shows all there is to mend.
 check: $(READY)  ## lint, format, types, import contracts, documentation
@@ -36,7 +44,15 @@ check: $(READY)  ## lint, format, types, import contracts, documentation
 	echo '(.venv/bin/ruff check --fix and .venv/bin/ruff format mend most of what ruff finds)'; \
 	exit 1
 
-bench: $(READY)  ## run the benchmarks
+bench: $(READY)  ## compare with restic, borg and others on much data; for hours
+	benchmarks/peers/get-peers .peers all
+	$(BIN)/python -m benchmarks.peers --peers .peers --report docs/performance.md
+
+bench-quick: $(READY)  ## compare with restic and borg on less data; print the tables
+	benchmarks/peers/get-peers .peers
+	$(BIN)/python -m benchmarks.peers --quick --peers .peers --tools holdfast,restic,borg
+
+bench-kernels: $(READY)  ## time the parts that holdfast is made of
 	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --timeout 0 --capture=no
 
 docs: $(READY)  ## build the documentation into site/
@@ -51,7 +67,7 @@ lock:  ## choose the newest versions of all dependencies and pin them
 		--extra fastcdc --extra dev --output-file requirements/dev.txt pyproject.toml
 
 clean:  ## remove everything that make made
-	rm -rf .venv .venv-lock site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lock .peers site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first interpreter that is new enough and can make environments; PYTHON=... names another.

@@ -41,45 +41,86 @@ from holdfast.version import __version__
 
 if TYPE_CHECKING:
     from holdfast.engine.connect import init, open  # noqa: A004 - read as holdfast.open
+    from holdfast.engine.keyring import Key, Rotation
     from holdfast.engine.repository import Repository
     from holdfast.engine.results import BackupResult, SourceProblem
     from holdfast.model.entry import Entry
     from holdfast.model.retention import RetentionDecision, RetentionGroup, RetentionPolicy
-    from holdfast.model.snapshot import Problem, Snapshot, Summary
-    from holdfast.operations.check import CheckReport, Finding, Hurt
+    from holdfast.model.snapshot import Hold, Problem, Snapshot, Summary
+    from holdfast.operations.check import CheckReport, Finding
+    from holdfast.operations.copy import CopiedSnapshot, CopyFailure, CopyIncomplete, CopyResult
     from holdfast.operations.diff import Diff, DiffCounts, Difference
     from holdfast.operations.export import ExportResult
     from holdfast.operations.find import Found
+    from holdfast.operations.forget import ForgetResult, PassedOver
+    from holdfast.operations.hurt import Hurt
+    from holdfast.operations.prune import PruneResult, Waiting
+    from holdfast.operations.repair import (
+        IndexRepair,
+        LostPack,
+        PackRepair,
+        PackRepairs,
+        SnapshotRepair,
+        SnapshotRepairs,
+    )
     from holdfast.operations.restore import Action, RestoreResult, VerifyResult
+    from holdfast.operations.rewrite import RewriteResult, RewrittenSnapshot
+    from holdfast.operations.sessions import AtWork, ReclaimAtWork, SessionAtWork
     from holdfast.operations.stats import Stats
+    from holdfast.operations.tag import TagResult
+    from holdfast.operations.undelete import ForgottenSnapshot
     from holdfast.primitives.chunker import ChunkerParams
     from holdfast.progress import ProgressEvent
 
 _HOMES = {
     "Action": "operations.restore",
+    "AtWork": "operations.sessions",
     "BackupResult": "engine.results",
     "CheckReport": "operations.check",
     "ChunkerParams": "primitives.chunker",
+    "CopiedSnapshot": "operations.copy",
+    "CopyFailure": "operations.copy",
+    "CopyIncomplete": "operations.copy",
+    "CopyResult": "operations.copy",
     "Diff": "operations.diff",
     "DiffCounts": "operations.diff",
     "Difference": "operations.diff",
     "Entry": "model.entry",
     "ExportResult": "operations.export",
     "Finding": "operations.check",
+    "ForgetResult": "operations.forget",
+    "ForgottenSnapshot": "operations.undelete",
     "Found": "operations.find",
-    "Hurt": "operations.check",
+    "Hold": "model.snapshot",
+    "Hurt": "operations.hurt",
+    "IndexRepair": "operations.repair",
+    "Key": "engine.keyring",
+    "LostPack": "operations.repair",
+    "PackRepair": "operations.repair",
+    "PackRepairs": "operations.repair",
+    "PassedOver": "operations.forget",
     "Problem": "model.snapshot",
     "ProgressEvent": "progress",
+    "PruneResult": "operations.prune",
+    "ReclaimAtWork": "operations.sessions",
     "Repository": "engine.repository",
     "RestoreResult": "operations.restore",
     "RetentionDecision": "model.retention",
     "RetentionGroup": "model.retention",
     "RetentionPolicy": "model.retention",
+    "RewriteResult": "operations.rewrite",
+    "RewrittenSnapshot": "operations.rewrite",
+    "Rotation": "engine.keyring",
+    "SessionAtWork": "operations.sessions",
     "Snapshot": "model.snapshot",
+    "SnapshotRepair": "operations.repair",
+    "SnapshotRepairs": "operations.repair",
     "SourceProblem": "engine.results",
     "Stats": "operations.stats",
     "Summary": "model.snapshot",
+    "TagResult": "operations.tag",
     "VerifyResult": "operations.restore",
+    "Waiting": "operations.prune",
     "init": "engine.connect",
     "open": "engine.connect",
 }
@@ -88,10 +129,15 @@ __all__ = [
     "AccessDenied",
     "Action",
     "AmbiguousSnapshot",
+    "AtWork",
     "BackendError",
     "BackupResult",
     "CheckReport",
     "ChunkerParams",
+    "CopiedSnapshot",
+    "CopyFailure",
+    "CopyIncomplete",
+    "CopyResult",
     "DamagedRepository",
     "Diff",
     "DiffCounts",
@@ -99,16 +145,27 @@ __all__ = [
     "Entry",
     "ExportResult",
     "Finding",
+    "ForgetResult",
+    "ForgottenSnapshot",
     "Found",
+    "Hold",
     "HoldfastError",
     "Hurt",
+    "IndexRepair",
+    "Key",
+    "LostPack",
     "ObjectExists",
     "ObjectNotFound",
     "ObjectTruncated",
     "ObjectUnreadable",
+    "PackRepair",
+    "PackRepairs",
+    "PassedOver",
     "PathNotFound",
     "Problem",
     "ProgressEvent",
+    "PruneResult",
+    "ReclaimAtWork",
     "Repository",
     "RepositoryError",
     "RepositoryExists",
@@ -117,17 +174,25 @@ __all__ = [
     "RetentionDecision",
     "RetentionGroup",
     "RetentionPolicy",
+    "RewriteResult",
+    "RewrittenSnapshot",
+    "Rotation",
+    "SessionAtWork",
     "SessionLost",
     "Snapshot",
     "SnapshotNotFound",
+    "SnapshotRepair",
+    "SnapshotRepairs",
     "SourceError",
     "SourceProblem",
     "Stats",
     "StorageFull",
     "Summary",
+    "TagResult",
     "UnsupportedRepository",
     "UsageError",
     "VerifyResult",
+    "Waiting",
     "WrongPassword",
     "__version__",
     "init",

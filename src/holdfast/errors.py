@@ -14,6 +14,7 @@
      │    ├── UnsupportedRepository   a newer format, an unknown feature, another program's
      │    ├── WrongPassword           no key slot opens
      │    ├── DamagedRepository       an object is missing, damaged or forged; `.object` names it
+     │    ├── CopyIncomplete          of `Repository.copy`, where it is defined: it has the result
      │    └── SessionLost             this writer was declared dead; its backup must be run again
      └── BackendError             the storage failed; `.object` names what it was about
           ├── ObjectNotFound

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.backend import Backend, LocalBackend, ObjectInfo
+from holdfast.backend import Backend, Leftover, LocalBackend, ObjectInfo
 from holdfast.errors import AccessDenied, BackendError, ObjectExists, ObjectNotFound, StorageFull
 from holdfast.testing.conformance import BackendConformance
 
@@ -665,3 +665,36 @@ def test_errors_carry_the_operating_systems_own() -> None:
         LocalBackend("/nonexistent/repository").get("a")
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOENT
+
+
+def test_leftovers_are_told_and_swept_when_they_are_old(backend: LocalBackend, root: Path) -> None:
+    backend.put("data/ab/object", b"data")
+    old, new = root / "data/ab/.tmp-old", root / ".tmp-new"
+    old.write_bytes(b"four")
+    new.write_bytes(b"")
+    os.utime(old, ns=(5_000, 5_000))
+    os.utime(new, ns=(7_000, 7_000))
+    found = sorted(backend.leftovers())
+    assert found == [Leftover(".tmp-new", 0, 7_000), Leftover("data/ab/.tmp-old", 4, 5_000)]
+    assert backend.sweep(5_000) == 0
+    assert backend.sweep(7_000) == 1
+    assert _files(root) == [".tmp-new", "data/ab/object"]
+    assert backend.sweep(7_001) == 1
+    assert _files(root) == ["data/ab/object"]
+    assert list(backend.leftovers()) == []
+
+
+def test_an_empty_place_has_no_leftovers(root: Path) -> None:
+    root.mkdir()
+    backend = LocalBackend(root)
+    assert list(backend.leftovers()) == []
+    assert backend.sweep(1 << 62) == 0
+
+
+def test_only_files_of_writers_are_swept(backend: LocalBackend, root: Path) -> None:
+    backend.put("data/ab/object", b"data")
+    (root / ".tmp-folder").mkdir()
+    (root / ".tmp-link").symlink_to("data/ab/object")
+    (root / "other").write_bytes(b"")
+    assert backend.sweep(1 << 62) == 0
+    assert backend.get("data/ab/object") == b"data"

@@ -27,7 +27,7 @@ from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.kdf import KdfParams
 from holdfast.store import Settings, Store, Writer, create_store
 from holdfast.store.envelope import ObjectType, seal_object
-from holdfast.store.keys import seal_slot
+from holdfast.store.slots import seal_slot
 from holdfast.testing.layouts import directory_node, node, snapshot_of
 
 PASSWORD = "pässword"

@@ -35,7 +35,8 @@ Place: TypeAlias = "tuple[bytes, str, bytes, int, int, tuple[int, ...], int, int
 T = TypeVar("T")
 
 MIB = 1 << 20
-TYPES = {1: "index", 2: "snapshot", 3: "session", 4: "condemned", 5: "aborted", 6: "config"}
+TYPES = ["", "index", "snapshot", "session", "condemned", "aborted", "config", "forgotten"]
+TYPES += ["label", "epoch"]
 DATA, TREES = 1, 2
 FILE, LINK = 1, 3
 PAYLOADS = (object, bytes, bytes, NoneType, NoneType, int, int)
@@ -44,7 +45,8 @@ KINDS: dict[str, type[object] | UnionType] = {"bin": bytes, "int": int, "any": o
 KINDS |= {"array": list, "map": dict, "map?": dict | None}
 KINDS |= {"time": int | bytes, "int?": int | None, "str?": str | None}
 PLAIN = "version int, repository bin, compatible array, write array, read array"
-CONFIG = "chunker map, pack_size int, compression int, created int, plain bin"
+CONFIG = "chunker map, pack_size int, compression int, created int, oldest int, plain bin"
+EPOCH = "epoch int, master bin"
 SLOT = "dedup bin, master bin, epoch int, created int"
 TRAILER = "segments bin, blobs bin, places bin, regions array"
 HEAD = "packs array, segments bin, pages array"
@@ -59,6 +61,10 @@ SNAPSHOT = (
     "original str?, replaces str?, group str?, how map, problems array, problem_count int, "
     "summary map"
 )
+FORGOTTEN = "snapshot bin, forgotten int"
+LABEL = "time int, host str, user str, counter int, add array, remove array, hold map?, note str?"
+LABEL += ", release array"
+HOLD = "reason str, until int?"
 
 
 class RefusedError(Exception):
@@ -167,7 +173,7 @@ class Pack:
         fields = struct.unpack("<8sHHBBHI16s32s32s", self.header)
         magic, version, length, self.kind, mode, zero, epoch, session, salt, commitment = fields
         need(magic == b"HFPACK\r\n" and (version, length) == (1, 100), "no pack of version 1")
-        need(self.kind in {DATA, TREES} and (mode, zero, epoch) == (0, 0, 0), "header of a pack")
+        need(self.kind in {DATA, TREES} and (mode, zero) == (0, 0), "header of a pack")
         need(name == f"{blake3(data).hexdigest()}-{session.hex()[:8]}", "the name of a pack")
         about = repository + struct.pack("<IBB", epoch, self.kind, mode) + session + salt
         keys = keyed(pack_key, about, 64)
@@ -221,7 +227,7 @@ class Repository:
     """A repository in a directory, opened with a password."""
 
     def __init__(self, root: Path, password: str | bytes) -> None:
-        self.root = root
+        self.root, self.removed = root, set[str]()
         numbers = [int(name[7:]) for name in self.names("config", "(0|[1-9][0-9]{0,8})")]
         need(numbers, "there is no repository")  # F3
         name = f"config/{max(numbers)}"
@@ -232,11 +238,9 @@ class Repository:
         record = shaped(unpack(plain), PLAIN)
         need(record["version"] == 1 and record["read"] == [], "another version or feature")  # F14
         self.id = want(record["repository"], bytes)
-        dedup, self._master = self._open_slots(password)
-        pack_key = derive(self._master, "pack")
+        dedup, self.config = self._open_slots(password, name, config[12 + len(plain) : -32])
         self._blob_keys = {DATA: derive(dedup, "data id"), TREES: derive(dedup, "tree id")}
-        sealed = self.unseal_object(name, 6, config[12 + len(plain) : -32])
-        self.config = shaped(unpack(sealed), CONFIG)
+        self._open_epochs(want(self.config["oldest"], int))
         size, level = want(self.config["pack_size"], int), want(self.config["compression"], int)
         need(MIB <= size <= 96 * MIB and 0 <= level <= 22, "settings out of bounds")  # F15
         need(self.config["plain"] == plain, "the plain part of a config is another")
@@ -245,9 +249,7 @@ class Repository:
             for folder in (self.root / "data").glob("[0-9a-f][0-9a-f]")
             for name in self.names(f"data/{folder.name}", folder.name + "[0-9a-f]{62}-[0-9a-f]{8}")
         }
-        self.pack = functools.lru_cache(maxsize=4)(
-            lambda name: Pack(name, self.get(self.packs[name], 128 * MIB), pack_key, self.id)
-        )
+        self.pack = functools.lru_cache(maxsize=4)(self._read_pack)
 
     def names(self, folder: str, pattern: str) -> list[str]:
         found = [path.name for path in (self.root / folder).glob("*")]  # F2: ignores the rest
@@ -258,37 +260,59 @@ class Repository:
         need(len(data) <= limit, f"{name} is too large")
         return data
 
-    def _open_slots(self, password: str | bytes) -> tuple[bytes, bytes]:
+    def _read_pack(self, name: str) -> Pack:  # F50
+        data = self.get(self.packs[name], 128 * MIB)
+        master = self._masters.get(int.from_bytes(data[16:20], "little"))
+        need(master, "a pack of an epoch whose keys are not known")
+        return Pack(name, data, derive(want(master, bytes), "pack"), self.id)
+
+    def _open_slots(self, password: str | bytes, name: str, config: bytes) -> tuple[bytes, Record]:
         if isinstance(password, str):
             password = unicodedata.normalize("NFC", password).encode()
-        for name in self.names("keys", "[0-9a-f]{32}"):
+        for slot_name in self.names("keys", "[0-9a-f]{32}"):
             with suppress(RefusedError):  # F9: it never keeps another one from being used
-                slot = shaped(unpack(self._open_slot(name, password)), SLOT)
+                slot = shaped(unpack(self._open_slot(slot_name, password)), SLOT)
                 dedup, master = want(slot["dedup"], bytes), want(slot["master"], bytes)
-                need(slot["epoch"] == 0 and len(dedup) == len(master) == 32, "a slot's secrets")
-                return dedup, master
+                need(len(dedup) == len(master) == 32, "a slot's secrets")
+                self._oldest = int.from_bytes(config[12:16], "little")
+                need(slot["epoch"] == self._oldest, "a slot of keys that are not in force")
+                self._masters = {self._oldest: master}
+                return dedup, shaped(unpack(self.unseal_object(name, 6, config)), CONFIG)
         raise RefusedError("no key slot opens with this password")
+
+    def _open_epochs(self, oldest: int) -> None:  # F49
+        need(0 <= oldest <= self._oldest, "the oldest epoch")
+        for before in reversed(range(self._oldest)):
+            digits = derive(self._masters[before + 1], "epoch name")[:8].hex()
+            name, self._oldest = f"epochs/{before}-{digits}", before + 1
+            if not (self.root / name).exists():
+                break  # only packs need it
+            record = shaped(unpack(self.unseal_object(name, 9, self.get(name))), EPOCH)
+            self._masters[before] = want(record["master"], bytes)
+        self._oldest = oldest
 
     def _open_slot(self, name: str, password: bytes) -> bytes:
         data = self.get(name, 64 << 10)
         checksum = blake3(data[:-32]).digest()
-        need(len(data) > 136 and data[-32:] == checksum, "the checksum of a slot")
-        fields = struct.unpack_from("<8sHBBIII16s32s32s", data)
-        magic, version, kdf, zero, memory, passes, lanes, repository, salt, commitment = fields
+        need(len(data) > 140 and data[-32:] == checksum, "the checksum of a slot")
+        fields = struct.unpack_from("<8sHBBIII16s32s32sI", data)
+        magic, version, kdf, zero, memory, passes, lanes, repository = fields[:8]
+        salt, commitment, length = fields[8:]
         need(magic == b"HFKEYSLT" and (version, kdf, zero) == (1, 1, 0), "a slot of another kind")
         need(repository == self.id, "a slot of another repository")  # F7
         need(19 << 10 <= memory <= 4 << 20 and 1 <= passes <= 32 and 1 <= lanes <= 16, "limits")
         cost = {"iterations": passes, "lanes": lanes, "memory_cost": memory}
         keys = Argon2id(salt=salt, length=64, **cost).derive(password)  # F6
         need(hmac.compare_digest(keys[32:], commitment), "a slot of another password")
-        return unseal(keys[:32], b"slot", 0, data[104:-32], data[:104] + name.encode())  # F8
+        return unseal(keys[:32], b"slot", 0, data[108:-32][:length], data[:108] + name.encode())
 
     def _object_key(self, data: bytes, kind: int) -> bytes:  # F10
         need(len(data) >= 48, "shorter than its header")
         magic, found, mode, length, epoch, salt = struct.unpack_from("<8sBBHI32s", data)
         need(magic == b"HFOBJECT" and found == kind, f"no object of type {kind}")
-        need((mode, length, epoch) == (0, 48, 0), "the header of an object")
-        return keyed(derive(self._master, "object " + TYPES[kind]), salt)
+        need((mode, length) == (0, 48), "the header of an object")
+        need(epoch >= self._oldest and epoch in self._masters, "an epoch that is not accepted")
+        return keyed(derive(self._masters[epoch], "object " + TYPES[kind]), salt)
 
     def unseal_object(self, name: str, kind: int, data: bytes) -> bytes:
         about = data[:48] + name.encode() + b"\0" + self.id
@@ -305,6 +329,35 @@ class Repository:
                 need(found[name[10:]]["version"] == 1, "the version of a snapshot")
         return found
 
+    def forgotten(self) -> dict[str, Record]:  # F51
+        found = {}
+        for name in self.names("forgotten", "[0-9a-f]{32}"):
+            record = shaped(unpack(self.unseal_object(name, 7, self.get(name))), FORGOTTEN)
+            found[name[10:]] = shaped(unpack(want(record["snapshot"], bytes)), SNAPSHOT)
+        there = self.snapshots()
+        return {id_: record for id_, record in found.items() if id_ not in there}
+
+    def labels(self, snapshot: str) -> dict[str, Record]:  # F52
+        found = {}
+        for name in self.names(f"labels/{snapshot}", "[0-9a-f]{32}"):
+            found[name[-32:]] = shaped(unpack(self.unseal_object(name, 8, self.get(name))), LABEL)
+        return dict(sorted(found.items(), key=lambda item: (item[1]["counter"], item[0])))
+
+    def tags(self, snapshot: str, record: Record) -> list[str]:
+        tags = list(want(record["tags"], list))
+        for label in self.labels(snapshot).values():
+            tags = [tag for tag in tags if tag not in want(label["remove"], list)]
+            tags += [tag for tag in want(label["add"], list) if tag not in tags]
+        return [want(tag, str) for tag in tags]
+
+    def holds(self, snapshot: str, now: int) -> list[str]:
+        labels = self.labels(snapshot)
+        released = {name for label in labels.values() for name in want(label["release"], list)}
+        left = [label["hold"] for name, label in labels.items() if name not in released]
+        holds = [shaped(hold, HOLD) for hold in left if hold is not None]
+        in_force = [hold["until"] is None or want(hold["until"], int) > now for hold in holds]
+        return [want(hold["reason"], str) for hold in itertools.compress(holds, in_force)]
+
     def index(self, name: str) -> list[Place]:  # F26 to F28
         data = self.get(name)
         key = self._object_key(data, 1)
@@ -315,6 +368,9 @@ class Repository:
             (want(name, str), want(header, bytes), want(size, int))
             for name, header, size in (row(pack, 3) for pack in want(head["packs"], list))
         ]
+        removed = [want(name, str) for name in want(head.get("removed", []), list)]
+        need(all(re.fullmatch("[0-9a-f]{64}-[0-9a-f]{8}", each) for each in removed), "a name")
+        self.removed.update(removed)  # F53
         segments = table(head["segments"], "<IIIII")
         need(all(segment[0] < len(packs) for segment in segments), "a segment of no pack")
         found: list[Place] = []
@@ -336,8 +392,9 @@ class Repository:
     @functools.cached_property
     def places(self) -> dict[bytes, list[Place]]:
         found: dict[bytes, list[Place]] = {}
-        for place in itertools.chain(*map(self.index, self.names("index", "[0-9a-f]{32}"))):
-            if place[1] in self.packs:  # F29
+        indexes = [self.index(name) for name in self.names("index", "[0-9a-f]{32}")]
+        for place in itertools.chain(*indexes):
+            if place[1] in self.packs and place[1] not in self.removed:  # F29, F53
                 found.setdefault(place[0], []).append(place)
         return found
 

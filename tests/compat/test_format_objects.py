@@ -43,8 +43,9 @@ from holdfast.primitives.ids import SnapshotId
 from holdfast.primitives.kdf import KdfParams
 from holdfast.store import Store, open_store
 from holdfast.store.envelope import ObjectType, open_object, seal_object
-from holdfast.store.keys import Keys, seal_slot
+from holdfast.store.keys import Keys
 from holdfast.store.pack import Kind, blob_key
+from holdfast.store.slots import seal_slot
 from holdfast.testing.layouts import snapshot_of
 
 OTHER_ID = "0123456789abcdef0123456789abcdef"
@@ -201,12 +202,17 @@ def test_a_slot_byte_by_byte(place: Path) -> None:
     both = kdf.derive(PASSWORD.encode())
     assert slot[72:104] == both[32:]
     nonce = b"slot" + bytes(8)
-    record = AESGCM(both[:32]).decrypt(nonce, slot[104:-32], slot[:104] + name.encode())
+    end = 108 + int.from_bytes(slot[104:108], "little")
+    record = AESGCM(both[:32]).decrypt(nonce, slot[108:end], slot[:108] + name.encode())
     assert slot[-32:] == hashing.digest(slot[:-32])
     secrets_ = codec.unpack(record)
     assert isinstance(secrets_, dict)
     assert isinstance(secrets_.pop("created"), int)
     assert secrets_ == {"dedup": keys.dedup, "master": keys.master, "epoch": 0}
+    card = codec.unpack(open_object(ObjectType.SLOT, keys, name, slot[end:-32]))
+    assert isinstance(card, dict)
+    assert isinstance(card.pop("created"), int)
+    assert card == {"slot": hashing.digest(slot[:end]), "host": "", "user": "", "label": ""}
 
 
 @pytest.mark.format("F7")
@@ -300,6 +306,7 @@ def sealed_slot(
     usual = {"dedup": keys.dedup, "master": keys.master, "epoch": 0, "created": 1}
     message = codec.pack(usual | (record or {}))
     start = bytes(head) + (both[32:] if commitment is None else commitment)
+    start += (len(message) + 16).to_bytes(4, "little")
     sealed = AESGCM(both[:32]).encrypt(b"slot" + bytes(8), message, start + name.encode())
     return with_checksum(start + sealed)
 
@@ -603,6 +610,7 @@ def new_config(
         "pack_size": 1 << 20,
         "compression": 3,
         "created": 1,
+        "oldest": 0,
         "predecessor": None,
         "plain": part,
     } | (sealed or {})
@@ -632,6 +640,7 @@ def test_a_config_byte_by_byte(place: Path) -> None:
         "chunker": {"name": "pyfastcdc", "min": 65536, "avg": 262144, "max": 2097152},
         "pack_size": 1 << 20,
         "compression": 3,
+        "oldest": 0,
         "predecessor": None,
         "plain": data[12:end],
     }
@@ -673,6 +682,9 @@ BAD_SETTINGS: dict[str, dict[str, object]] = {
     "compression": {"compression": 23},
     "less compression": {"compression": -1},
     "type": {"compression": "3"},
+    "oldest": {"oldest": 1},
+    "an epoch below 0": {"oldest": -1},
+    "no oldest": {"oldest": None},
 }
 
 

@@ -279,6 +279,7 @@ def test_a_pack_byte_by_byte() -> None:
         "blobs": id_of(b"first", keys) + id_of(raw, keys),
         "places": numbers(0, 0, 5, 1, 0, len(raw)),
         "regions": (),
+        "level": 0,
     }
     digests = hashing.digest(b"first") + hashing.digest(frame) + hashing.digest(trailer)
     assert header[36:68] == hashing.keyed(b"\2" * 32, SESSION + digests)
@@ -326,6 +327,7 @@ def sealed_pack(keys: Keys, shape: Shape) -> tuple[PackName, bytes]:
         "blobs": id_of(b"1234", keys),
         "places": packed(0, 0, 4),
         "regions": [],
+        "level": 0,
     } | dict(shape.record)
     count = packed(shape.count)
     trailer = aead.encrypt(b"trlr" + bytes(8), codec.pack(record), header + count)
@@ -350,7 +352,6 @@ BAD_SHAPES = {
     "no kind": Shape(header=(12, 0)),
     "mode": Shape(header=(13, 1)),
     "what is 0": Shape(header=(14, 1)),
-    "epoch": Shape(header=(16, 1)),
     "a byte before the footer": Shape(behind=1),
     "two segments": Shape(count=2),
     "another place of the segment": Shape(shift=1),

@@ -23,8 +23,7 @@ from holdfast.model.entry import Entry
 from holdfast.operations.check import CheckReport, FindingKind
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.store import Settings, Store
-from holdfast.store.config import decode_plain
-from holdfast.testing.repositories import copied, new_store, reopened
+from holdfast.testing.repositories import attached, copied, new_store, reopened
 
 SETTINGS = Settings(ChunkerParams("pyfastcdc", 256, 1024, 4096), 1 << 20, 3)
 KINDS = ("config", "keys", "index", "snapshots", "data")
@@ -42,10 +41,7 @@ class Case:
 
     def opened(self, backend: Backend) -> Repository:
         """The repository at a backend, with the keys that are known already."""
-        name = "config/0"
-        config = (name, decode_plain(name, self.backend.get(name)))
-        store = Store(backend, self.store.keys, self.store.settings, config, SYSTEM_CLOCK, None)
-        return Repository(store, SYSTEM_CLOCK)
+        return Repository(attached(self.store, backend), SYSTEM_CLOCK)
 
     def names(self, kind: str) -> list[str]:
         """The objects of a kind."""

@@ -41,8 +41,7 @@ from holdfast.errors import (
 )
 from holdfast.overrides import override
 from holdfast.store import Store
-from holdfast.store.config import decode_plain
-from holdfast.testing.repositories import copied, new_store
+from holdfast.testing.repositories import attached, copied, new_store
 
 Contents = dict[str, bytes]
 
@@ -58,9 +57,7 @@ class Case:
 
     def opened(self, backend: Backend) -> Repository:
         """The repository at a backend, with the keys that are known already."""
-        config = ("config/0", decode_plain("config/0", self.backend.get("config/0")))
-        store = Store(backend, self.store.keys, self.store.settings, config, SYSTEM_CLOCK, None)
-        return Repository(store, SYSTEM_CLOCK)
+        return Repository(attached(self.store, backend), SYSTEM_CLOCK)
 
 
 def files(root: Path) -> Contents:

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from click import Context, Group
 from tests.integration.cli_runner import PASSWORD, Cli
 
 import holdfast
@@ -302,8 +303,13 @@ def test_what_an_interrupt_breaks_is_an_interrupt(
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     done = cli(command, "--help")
     assert (done.code, done.err) == (0, "")
-    assert "--password-file FILE" in done.out
     assert f"{command} [OPTIONS]" in done.out
+    below = app.get_command(Context(app), command)
+    if isinstance(below, Group):
+        for name in below.commands:
+            assert "--password-file FILE" in cli(command, name, "--help").out
+    else:
+        assert "--password-file FILE" in done.out
 
 
 def test_help_lists_every_command_alias_and_exit_code(cli: Cli) -> None:

@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import UsageError
+from holdfast.model.record import Record
 from holdfast.model.retention import RetentionPolicy
-from holdfast.model.snapshot import Record, Snapshot
+from holdfast.model.select import GroupKey
+from holdfast.model.snapshot import Hold, Snapshot
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.testing.layouts import snapshot_of
 
@@ -163,8 +165,24 @@ def timed(lines: list[Line], policy: RetentionPolicy, now_ns: int, zone: tzinfo 
             walk(lines, name, f"{name} within {length}", -1, inside)
 
 
+def plain_group_of(snapshot: Snapshot, group_by: Sequence[GroupKey]) -> str:
+    """Host name, sorted paths and sorted tags, whichever are asked for: restic's key."""
+    key: dict[str, object] = {}
+    if "host" in group_by:
+        key["host"] = snapshot.host
+    if "paths" in group_by:
+        key["paths"] = sorted(set(snapshot.paths))
+    if "tags" in group_by:
+        key["tags"] = sorted(set(snapshot.tags))
+    return repr(key)
+
+
 def plain_decisions(
-    policy: RetentionPolicy, snapshots: list[Snapshot], now_ns: int, zone: tzinfo | None
+    policy: RetentionPolicy,
+    snapshots: list[Snapshot],
+    now_ns: int,
+    zone: tzinfo | None,
+    group_by: Sequence[GroupKey] = ("host", "paths"),
 ) -> dict[str, list[str]] | None:
     """Why each snapshot is kept, by id; None when the policy is refused."""
     if not any(policy.dict().values()):
@@ -175,8 +193,8 @@ def plain_decisions(
             return None
     decided: dict[str, list[str]] = {}
     try:
-        for host in {each.host for each in snapshots}:
-            group = [each for each in snapshots if each.host == host]
+        for key in {plain_group_of(each, group_by) for each in snapshots}:
+            group = [each for each in snapshots if plain_group_of(each, group_by) == key]
             decided |= plain_group(policy, group, now_ns, zone)
     except UsageError:
         return None
@@ -216,12 +234,13 @@ moves = st.tuples(
     st.sampled_from(OFFSETS),
     st.sampled_from(TAGS),
     st.sampled_from(["a", "a", "a", "b"]),
+    st.sampled_from([("/a", "/b"), ("/a", "/b"), ("/b", "/a"), ("/b", "/a", "/b"), ("/a",)]),
 )
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Snapshot]:
-    """Up to 20 snapshots of two hosts, near a turn of the calendar, in no order."""
+    """Up to 20 snapshots of two hosts and two sets of paths, near a turn of the calendar."""
     start = nanoseconds(draw(starts))
     return [
         replace(
@@ -230,8 +249,9 @@ def histories(draw: st.DrawFn) -> list[Snapshot]:
             time_ns=start + (step * times + beside) * SECOND,
             utc_offset=offset,
             tags=tags,
+            paths=paths,
         )
-        for number, (step, times, beside, offset, tags, host) in enumerate(
+        for number, (step, times, beside, offset, tags, host, paths) in enumerate(
             draw(st.lists(moves, min_size=1, max_size=20))
         )
     ]
@@ -249,28 +269,88 @@ policies = st.builds(
     st.sampled_from(TAG_LISTS),
 )
 zones = st.sampled_from([None, None, UTC, BERLIN, NEW_YORK, LORD_HOWE])
+groupings: st.SearchStrategy[tuple[GroupKey, ...]] = st.sampled_from(
+    [("host", "paths"), ("host", "paths"), (), ("host",), ("paths",), ("tags",), ("tags", "host")]
+)
 
 
 def decide(
-    policy: RetentionPolicy, snapshots: list[Snapshot], now: datetime, zone: tzinfo | None
+    policy: RetentionPolicy,
+    snapshots: list[Snapshot],
+    now: datetime,
+    zone: tzinfo | None,
+    group_by: Sequence[GroupKey] = ("host", "paths"),
 ) -> dict[str, list[str]] | None:
     """Why each snapshot is kept, by id; None when the policy is refused."""
     try:
-        groups = policy.apply(snapshots, now=now, timezone=zone)
+        groups = policy.apply(snapshots, now=now, timezone=zone, group_by=group_by)
     except UsageError:
         return None
     return {each.snapshot.id: list(each.reasons) for group in groups for each in group.decisions}
 
 
 @settings(max_examples=2000)
-@given(histories(), policies, zones, st.data())
+@given(histories(), policies, zones, groupings, st.data())
 def test_decisions_are_those_of_the_plain_implementation(
-    snapshots: list[Snapshot], policy: RetentionPolicy, zone: tzinfo | None, data: st.DataObject
+    snapshots: list[Snapshot],
+    policy: RetentionPolicy,
+    zone: tzinfo | None,
+    group_by: tuple[GroupKey, ...],
+    data: st.DataObject,
 ) -> None:
     ends = [max(each.time_ns for each in snapshots) + SECOND]
     now_ns = data.draw(st.sampled_from([*ends * 5, *(each.time_ns for each in snapshots)]))
     now = EPOCH + timedelta(seconds=now_ns // SECOND)
-    assert decide(policy, snapshots, now, zone) == plain_decisions(policy, snapshots, now_ns, zone)
+    assert decide(policy, snapshots, now, zone, group_by) == plain_decisions(
+        policy, snapshots, now_ns, zone, group_by
+    )
+
+
+def walls(snapshots: list[Snapshot]) -> list[datetime]:
+    return [wall_of(each, None) for each in snapshots]
+
+
+HARD: dict[str, Callable[[list[Snapshot]], bool]] = {
+    "a week of another year": lambda known: any(
+        wall.isocalendar().year != wall.year for wall in walls(known)
+    ),
+    "week 53": lambda known: any(wall.isocalendar().week == 53 for wall in walls(known)),
+    "one week in two years": lambda known: any(
+        a.year != b.year and a.isocalendar()[:2] == b.isocalendar()[:2]
+        for a in walls(known)
+        for b in walls(known)
+    ),
+    "equal times": lambda known: len({(e.host, e.paths, e.time_ns) for e in known}) < len(known),
+    "a leap day": lambda known: any((wall.month, wall.day) == (2, 29) for wall in walls(known)),
+    "one moment on two days": lambda known: any(
+        a.time_ns == b.time_ns and wall_of(a, None).date() != wall_of(b, None).date()
+        for a in known
+        for b in known
+    ),
+    "later, and earlier on the clock": lambda known: any(
+        a.time_ns > b.time_ns and wall_of(a, None) < wall_of(b, None) for a in known for b in known
+    ),
+    "an hour shown twice": lambda known: any(wall_of(each, BERLIN).fold for each in known),
+    "before and after a turn of the clocks": lambda known: (
+        len({wall_of(each, NEW_YORK).utcoffset() for each in known}) > 1
+    ),
+    "a turn by half an hour": lambda known: (
+        len({wall_of(each, LORD_HOWE).utcoffset() for each in known}) > 1
+    ),
+}
+
+
+def test_what_is_hard_about_calendars_is_in_many_histories() -> None:
+    met = dict.fromkeys(HARD, 0)
+
+    @settings(max_examples=400, database=None)
+    @given(histories())
+    def count(snapshots: list[Snapshot]) -> None:
+        for what, is_in in HARD.items():
+            met[what] += is_in(snapshots)
+
+    count()
+    assert min(met.values()) >= 10, met
 
 
 @settings(max_examples=600)
@@ -320,9 +400,15 @@ def test_a_protected_snapshot_stays_and_changes_nothing_else(
     now = datetime(2030, 1, 1, tzinfo=UTC)
     before = decide(policy, snapshots, now, None)
     protected = {SnapshotId(f"{number:032x}"): "court order" for number in chosen}
-    if before is not None:
-        groups = policy.apply(snapshots, now=now, protected=protected)
+    holds = (Hold("court order"),)
+    held = [replace(each, holds=holds) if each.id in protected else each for each in snapshots]
+    if before is None:
+        return
+    for groups in (
+        policy.apply(snapshots, now=now, protected=protected),
+        policy.apply(held, now=now),
+    ):
         for decision in (each for group in groups for each in group.decisions):
-            held = ["protected: court order"] * (decision.snapshot.id in protected)
-            assert list(decision.reasons) == held + before[decision.snapshot.id]
+            why = ["protected: court order"] * (decision.snapshot.id in protected)
+            assert list(decision.reasons) == why + before[decision.snapshot.id]
             assert decision.keep == bool(decision.reasons)

@@ -6,7 +6,14 @@ Import from here, not from the modules inside. `open_backend` turns a user's loc
 
 from __future__ import annotations
 
-from holdfast.backend.base import Backend, Buffer, Capabilities, ObjectInfo
+from holdfast.backend.base import (
+    Backend,
+    Buffer,
+    Capabilities,
+    Leftover,
+    ObjectInfo,
+    Sweepable,
+)
 from holdfast.backend.faulty import (
     Call,
     Condition,
@@ -34,12 +41,14 @@ __all__ = [
     "Damage",
     "Fail",
     "Faulty",
+    "Leftover",
     "LocalBackend",
     "MemoryBackend",
     "NoFault",
     "ObjectInfo",
     "Plan",
     "ReadOnly",
+    "Sweepable",
     "flipped",
     "halved",
     "nth",

@@ -11,7 +11,7 @@ backend, and every decorator around one, must pass `holdfast.testing.conformance
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,34 @@ class Capabilities(NamedTuple):
 
     put_if_absent: bool
     local: bool
+
+
+class Leftover(NamedTuple):
+    """Something that a writer was killed over, or is still working on.
+
+    Attributes:
+        name: where it is; no name of an object.
+        size: bytes.
+        modified_ns: when it was last written, by the storage's clock, nanoseconds since the epoch.
+    """
+
+    name: str
+    size: int
+    modified_ns: int
+
+
+@runtime_checkable
+class Sweepable(Protocol):
+    """What a storage can do beside the verbs if killed writers may leave something in it."""
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """What lies there that is no object and that no listing shows, in any order."""
+
+    def sweep(self, before_ns: int) -> int:
+        """Delete leftovers that were last written before that moment; returns how many.
+
+        A writer whose leftover is swept while it works fails, and nothing is lost.
+        """
 
 
 class Backend(Protocol):

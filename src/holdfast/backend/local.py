@@ -19,9 +19,9 @@ import threading
 import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from holdfast.backend.base import Buffer, Capabilities, ObjectInfo
+from holdfast.backend.base import Buffer, Capabilities, Leftover, ObjectInfo
 from holdfast.backend.durable import (
     FOLDER,
     claim,
@@ -44,6 +44,8 @@ from holdfast.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+_Found = TypeVar("_Found")
 
 _TEMPORARY = ".tmp-"
 # A fifo that someone put there must not make us wait for a writer.
@@ -68,7 +70,7 @@ class LocalBackend:
 
     Files are readable by their owner only. Symbolic links are followed on the way to the root
     and to an object, not below a folder that is listed. What a crashed writer leaves is a file
-    whose name begins with ``.tmp-``; it is never listed and may be deleted when no writer runs.
+    whose name begins with ``.tmp-``; it is never listed, and `sweep` deletes it.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -125,7 +127,7 @@ class LocalBackend:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `Backend.list`."""
         check_prefix(prefix)
-        return self._walk(prefix)
+        return _files_below(prefix, self._open_root, _object, self._location)
 
     def delete(self, name: str) -> None:
         """See `Backend.delete`."""
@@ -134,6 +136,21 @@ class LocalBackend:
         # is garbage and goes with the next sweep; syncing would cost a disk access per object.
         with _reading(name):
             os.unlink(name, dir_fd=self._open_root())
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """See `Sweepable.leftovers`."""
+        return _files_below("", self._open_root, _leftover, self._location)
+
+    def sweep(self, before_ns: int) -> int:
+        """See `Sweepable.sweep`."""
+        swept = 0
+        for name, _, modified_ns in list(self.leftovers()):
+            if modified_ns >= before_ns:
+                continue
+            with _reading(name), suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._open_root())
+                swept += 1
+        return swept
 
     def capabilities(self) -> Capabilities:
         """What the file system can do, as far as it has shown: `put_if_absent` until it failed."""
@@ -199,15 +216,6 @@ class LocalBackend:
                 self._durable.add(folder)
             parent = folder
 
-    def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
-        folders = [prefix]
-        while folders:
-            folder = folders.pop()
-            with _reading(folder or self._location):
-                files, below = _scan(folder, self._open_root)
-            folders += below
-            yield from files
-
 
 _OBJECT_KINDS = _KINDS | {
     errno.EIO: (ObjectUnreadable, "the disk or the file system fails; look at the system's log")
@@ -251,9 +259,29 @@ def _object_size(name: str, status: os.stat_result) -> int:
     return status.st_size
 
 
-def _scan(folder: str, open_root: Callable[[], int]) -> tuple[list[ObjectInfo], list[str]]:
-    """The objects right in a folder, and the folders in it; neither if there is no folder."""
-    files: list[ObjectInfo] = []
+def _files_below(
+    prefix: str,
+    open_root: Callable[[], int],
+    take: Callable[[str, os.DirEntry[str]], _Found | None],
+    location: str,
+) -> Iterator[_Found]:
+    """What is made of the files in a folder and below; None of one leaves it out."""
+    folders = [prefix]
+    while folders:
+        folder = folders.pop()
+        with _reading(folder or location):
+            files, below = _scan(folder, open_root, take)
+        folders += below
+        yield from files
+
+
+def _scan(
+    folder: str,
+    open_root: Callable[[], int],
+    take: Callable[[str, os.DirEntry[str]], _Found | None],
+) -> tuple[list[_Found], list[str]]:
+    """The files right in a folder, and the folders in it; neither if there is no folder."""
+    files: list[_Found] = []
     below: list[str] = []
     try:
         descriptor = os.open(folder or ".", FOLDER, dir_fd=open_root())
@@ -264,18 +292,28 @@ def _scan(folder: str, open_root: Callable[[], int]) -> tuple[list[ObjectInfo], 
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     below.append(f"{folder}{entry.name}/")
-                elif _is_object(entry):
+                elif entry.is_file(follow_symlinks=False):
                     # Another client may delete it between the two calls.
                     with suppress(FileNotFoundError):
-                        size = entry.stat(follow_symlinks=False).st_size
-                        files.append(ObjectInfo(folder + entry.name, size))
+                        found = take(folder, entry)
+                        if found is not None:
+                            files.append(found)
     finally:
         os.close(descriptor)
     return files, below
 
 
-def _is_object(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False) and not entry.name.startswith(_TEMPORARY)
+def _object(folder: str, entry: os.DirEntry[str]) -> ObjectInfo | None:
+    if entry.name.startswith(_TEMPORARY):
+        return None
+    return ObjectInfo(folder + entry.name, entry.stat(follow_symlinks=False).st_size)
+
+
+def _leftover(folder: str, entry: os.DirEntry[str]) -> Leftover | None:
+    if not entry.name.startswith(_TEMPORARY):
+        return None
+    status = entry.stat(follow_symlinks=False)
+    return Leftover(folder + entry.name, status.st_size, status.st_mtime_ns)
 
 
 def _read(file: int, name: str, offset: int, count: int) -> bytes:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "",
     "create": "backup",
+    "tag": "",
+    "forget": "",
+    "undelete": "",
     "list": "snapshots",
     "browse": "ls",
     "restore": "",
@@ -31,6 +34,13 @@ COMMANDS = {
     "find": "",
     "diff": "",
     "stats": "",
+    "copy": "",
+    "rewrite": "",
+    "prune": "",
+    "key": "",
+    "repair": "",
+    "sessions": "",
+    "cat": "",
 }
 """The commands in the order in which they are needed, each with its alias."""
 
@@ -54,7 +64,7 @@ Exit codes:
   1    failed; also: some files could not be restored
   2    the command line makes no sense
   3    the backup was made, but some source items could not be read
-  4    validation found damage
+  4    validation found damage, or a repair left some
   10   there is no repository
   12   wrong password
   130  interrupted

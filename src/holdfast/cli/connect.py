@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,13 @@ import click
 import holdfast
 from holdfast import UsageError
 from holdfast.cli.output import Output
-from holdfast.settings import Config, PasswordSource, find_location, find_password_source
+from holdfast.settings import (
+    Config,
+    PasswordSource,
+    find_location,
+    find_other_password_source,
+    find_password_source,
+)
 
 if TYPE_CHECKING:
     from holdfast import Repository
@@ -25,6 +32,7 @@ class Connector:
         config: the config file.
         cache_dir: where indexes are cached; the user's cache folder when None.
         cache: whether they are.
+        recovery_key: file that holds the recovery key, which takes a password's place.
     """
 
     def __init__(self, output: Output) -> None:
@@ -32,6 +40,7 @@ class Connector:
         self.config = Config()
         self.cache_dir: str | None = None
         self.cache = True
+        self.recovery_key: str | None = None
 
     def open(self, repository: str | None, password_file: str | None) -> Repository:
         """Open the repository; flags are None where there was none.
@@ -41,6 +50,15 @@ class Connector:
             RepositoryError, BackendError: it cannot be opened.
         """
         location = self._location(repository)
+        if self.recovery_key is not None:
+            if password_file is not None:
+                raise UsageError("give either -p or --recovery-key")
+            return holdfast.open(
+                location,
+                recovery_key=_read_text(self.recovery_key),
+                cache_dir=self.cache_dir or self.config.cache_dir,
+                cache=self.cache,
+            )
         source = self._password(password_file, location, confirm=False)
         return holdfast.open(
             location,
@@ -51,17 +69,41 @@ class Connector:
             cache=self.cache,
         )
 
-    def init(
+    def open_other(self, location: str, password_file: str | None, name: str) -> Repository:
+        """Open a second repository, which has a password of its own.
+
+        Args:
+            location: where it is.
+            password_file: from its flag.
+            name: what its flag and its variables are called, such as ``TO``.
+        """
+        source = find_other_password_source(password_file, name)
+        if source is None:
+            flag = f"--{name.lower()}-password-file FILE"
+            source = _asked(location, f"give {flag}, or set HOLDFAST_{name}_PASSWORD_FILE")
+        return holdfast.open(
+            location,
+            password=source.password,
+            password_file=source.file,
+            password_command=source.command,
+            cache_dir=self.cache_dir or self.config.cache_dir,
+            cache=self.cache,
+        )
+
+    def init(  # noqa: PLR0913 - what a repository begins with
         self,
         repository: str | None,
         password_file: str | None,
         *,
         encryption: str,
-        compression: str,
-        pack_size: int,
-        chunker: str,
+        compression: str | None,
+        pack_size: int | None,
+        chunker: str | None,
+        like: Repository | None = None,
     ) -> Repository:
         """Make a repository; arguments as for `open` and `holdfast.init`."""
+        if self.recovery_key is not None:
+            raise UsageError("a new repository takes a password: leave out --recovery-key")
         location = self._location(repository)
         source = self._password(password_file, location, confirm=True)
         return holdfast.init(
@@ -73,9 +115,28 @@ class Connector:
             compression=compression,
             pack_size=pack_size,
             chunker=chunker,
+            like=like,
             cache_dir=self.cache_dir or self.config.cache_dir,
             cache=self.cache,
         )
+
+    def new_password(
+        self, repository: str | None, file: str | None, command: str | None
+    ) -> PasswordSource:
+        """Where a new password for the repository comes from; arguments are flags.
+
+        Raises:
+            UsageError: two places are given, or none and nobody can be asked.
+        """
+        if command is not None:
+            if file is not None:
+                raise UsageError("give either --new-password-file or --new-password-command")
+            return PasswordSource(command=command)
+        location = self._location(repository)
+        return find_other_password_source(file, "NEW") or _asked(
+            location, "give --new-password-file FILE, or set HOLDFAST_NEW_PASSWORD_FILE",
+            confirm=True,
+        )  # fmt: skip
 
     def _location(self, flag: str | None) -> str:
         location = find_location(flag, self.config)
@@ -90,18 +151,36 @@ class Connector:
         source = find_password_source(flag, self.config)
         if source is not None:
             return source
-        if not _has_terminal():
-            raise UsageError(
-                "no password is given and there is no terminal to ask for it: give -p FILE, or "
-                "set HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND or HOLDFAST_PASSWORD"
-            )
-        typed: str = click.prompt(
-            f"{'new password' if confirm else 'password'} for {location}",
-            hide_input=True,
-            confirmation_prompt=confirm,
-            err=True,
+        return _asked(
+            location,
+            "give -p FILE, or set HOLDFAST_PASSWORD_FILE, HOLDFAST_PASSWORD_COMMAND or "
+            "HOLDFAST_PASSWORD",
+            confirm=confirm,
         )
-        return PasswordSource(password=typed)
+
+
+def _asked(location: str, advice: str, *, confirm: bool = False) -> PasswordSource:
+    """The password that somebody types; the advice is for where nobody can."""
+    if not _has_terminal():
+        raise UsageError(
+            f"no password for {location} is given and there is no terminal to ask for it: {advice}"
+        )
+    typed: str = click.prompt(
+        f"{'new password' if confirm else 'password'} for {location}",
+        hide_input=True,
+        confirmation_prompt=confirm,
+        err=True,
+    )
+    return PasswordSource(password=typed)
+
+
+def _read_text(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: not text") from None
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
 
 
 def _has_terminal() -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 import click
+
+from holdfast.overrides import override
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,6 +20,7 @@ GroupKey: TypeAlias = Literal["host", "paths", "tags"]
 _GROUP_KEYS: dict[str, GroupKey] = {"host": "host", "paths": "paths", "tags": "tags"}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
 _POWERS = " KMGTP"
+_DATE_LENGTH = len("2026-11-21")
 
 
 class RepositoryOptions(TypedDict):
@@ -28,7 +31,14 @@ class RepositoryOptions(TypedDict):
 
 
 def repository_options(command: Callable[P, T]) -> Callable[P, T]:
-    """Give a command ``-b`` and ``-p``."""
+    """Give a command ``-b``, ``-p`` and ``--recovery-key``, which the connector keeps."""
+    recovery_key = click.option(
+        "--recovery-key",
+        metavar="FILE",
+        expose_value=False,
+        callback=_keep_recovery_key,
+        help="File that holds the recovery key, in place of a password.",
+    )
     password_file = click.option(
         "-p", "--password-file", metavar="FILE", help="File that holds the password."
     )
@@ -40,7 +50,12 @@ def repository_options(command: Callable[P, T]) -> Callable[P, T]:
         metavar="LOCATION",
         help="The repository: a directory or file:///path.",
     )
-    return repository(password_file(command))
+    return repository(password_file(recovery_key(command)))
+
+
+def _keep_recovery_key(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.obj.recovery_key = value
 
 
 def size_in_bytes(text: str) -> int:
@@ -57,6 +72,33 @@ def moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(f"{text!r} is no time, such as 2026-11-21T08:30") from None
+
+
+def last_moment(text: str) -> datetime:
+    """A time as `moment` takes it; a date means its last moment."""
+    when = moment(text)
+    return when + timedelta(days=1, microseconds=-1) if len(text) == _DATE_LENGTH else when
+
+
+class OptionalValue(click.Option):
+    """An option whose value may be left out, which is "", and else follows after ``=``.
+
+    Click alone would take the next argument, such as a path, for its value.
+    """
+
+
+class OptionalValues(click.Command):
+    """A command that may have options of the class `OptionalValue`."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give each such option that stands alone its empty value."""
+        known = {
+            flag for each in self.params if isinstance(each, OptionalValue) for flag in each.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        told = [f"{each}=" if each in known else each for each in args[:end]]
+        return super().parse_args(ctx, told + args[end:])
 
 
 def group_keys(text: str) -> tuple[GroupKey, ...]:

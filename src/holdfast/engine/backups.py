@@ -22,9 +22,10 @@ from holdfast.engine.origin import (
 from holdfast.engine.results import BackupResult
 from holdfast.errors import UsageError
 from holdfast.filesystem import CommandStream, ExcludeRules, LocalSource, load_pattern_file
+from holdfast.model.labels import new_hold
 from holdfast.model.rows import MAX_NAME
 from holdfast.model.select import GroupKey, choose_parent
-from holdfast.model.snapshot import Snapshot
+from holdfast.model.snapshot import Hold, Snapshot
 from holdfast.operations.backup import BackupOptions, StreamSource, backup_stream, backup_tree
 from holdfast.operations.ingest import Ingest
 from holdfast.progress import Progress, ProgressCallback
@@ -42,6 +43,7 @@ class _About:
     description: str
     host: str | None
     time: datetime | None
+    protect: bool | datetime
 
 
 class Backups(Connection):
@@ -63,6 +65,7 @@ class Backups(Connection):
         description: str = "",
         host: str | None = None,
         time: datetime | None = None,
+        protect: bool | datetime = False,
         parent: str | None = None,
         group_by: Sequence[GroupKey] = ("host", "paths"),
         force: bool = False,
@@ -87,6 +90,7 @@ class Backups(Connection):
             description: a note.
             host: instead of this machine's name.
             time: instead of now; in the local zone unless it is aware.
+            protect: hold the snapshot, until it is released or until a time: nothing removes it.
             parent: the snapshot to compare with; the newest of its group when None.
             group_by: what the snapshots of a group have in common.
             force: read every file again.
@@ -107,7 +111,7 @@ class Backups(Connection):
             one_file_system=one_file_system,
         )
         source = LocalSource(_several(paths), rules)
-        about = _About(words(tags), label, description, host, time)
+        about = _About(words(tags), label, description, host, time, protect)
         options = self._options(
             about,
             self._parent(about, source, parent, group_by),
@@ -137,6 +141,7 @@ class Backups(Connection):
         description: str = "",
         host: str | None = None,
         time: datetime | None = None,
+        protect: bool | datetime = False,
         progress: ProgressCallback | None = None,
     ) -> BackupResult:
         """Back up all that a binary stream gives, as one file.
@@ -149,13 +154,14 @@ class Backups(Connection):
             description: a note.
             host: instead of this machine's name.
             time: instead of now.
+            protect: hold the snapshot, until it is released or until a time.
             progress: called with `ProgressEvent`s.
 
         Raises:
             SourceError: reading the stream failed; no snapshot was made.
             RepositoryError, BackendError: no snapshot was made.
         """
-        about = _About(words(tags), label, description, host, time)
+        about = _About(words(tags), label, description, host, time, protect)
         return self._backup_stream(about, name, stream, None, progress)
 
     def backup_command(  # noqa: PLR0913 - as above
@@ -168,6 +174,7 @@ class Backups(Connection):
         description: str = "",
         host: str | None = None,
         time: datetime | None = None,
+        protect: bool | datetime = False,
         progress: ProgressCallback | None = None,
     ) -> BackupResult:
         """Back up what a command writes to its standard output, as one file.
@@ -180,13 +187,14 @@ class Backups(Connection):
             description: a note.
             host: instead of this machine's name.
             time: instead of now.
+            protect: hold the snapshot, until it is released or until a time.
             progress: called with `ProgressEvent`s.
 
         Raises:
             SourceError: the command failed; no snapshot was made.
             RepositoryError, BackendError: no snapshot was made.
         """
-        about = _About(words(tags), label, description, host, time)
+        about = _About(words(tags), label, description, host, time, protect)
         with CommandStream(command) as stream:
             return self._backup_stream(about, name, stream, stream.close, progress)
 
@@ -233,12 +241,18 @@ class Backups(Connection):
             tags=about.tags,
             label=about.label,
             description=about.description,
-            time_ns=None if about.time is None else _nanoseconds(about.time),
+            time_ns=None if about.time is None else nanoseconds(about.time),
             parent=parent,
             force=force,
             skip_if_unchanged=skip_if_unchanged,
             excluded=excluded,
+            hold=self._hold(about.protect),
         )
+
+    def _hold(self, protect: bool | datetime) -> Hold | None:  # noqa: FBT001 - or a time
+        if protect is False:
+            return None
+        return new_hold("", None if protect is True else protect, self._clock.now_ns())
 
     def _parent(
         self,
@@ -274,7 +288,12 @@ def _nothing() -> None:
     """A stream that was given needs no end."""
 
 
-def _nanoseconds(moment: datetime) -> int:
+def nanoseconds(moment: datetime) -> int:
+    """Nanoseconds since the Unix epoch; a time without a zone is in the local one.
+
+    Raises:
+        UsageError: a snapshot cannot bear that time.
+    """
     try:
         since = moment.astimezone(UTC) - _EPOCH
     except (ValueError, OverflowError, OSError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from holdfast import environment
 from holdfast.backend import open_backend
 from holdfast.clock import SYSTEM_CLOCK, Clock
+from holdfast.engine.origin import host_name, user_name
 from holdfast.engine.password import PasswordCommand, find_password
 from holdfast.engine.repository import Repository
 from holdfast.errors import UsageError
@@ -18,9 +19,13 @@ from holdfast.primitives.kdf import KDF_PROFILES
 from holdfast.store import (
     MAX_PACK_SIZE,
     MIN_PACK_SIZE,
+    Maker,
     Password,
     Settings,
+    Store,
     create_store,
+    decode_recovery,
+    open_recovered,
     open_store,
 )
 
@@ -39,9 +44,10 @@ def init(  # noqa: PLR0913 - the public API's options
     password_file: str | os.PathLike[str] | None = None,
     password_command: PasswordCommand | None = None,
     encryption: str = "AES256",
-    compression: str | int = "auto",
-    pack_size: int = DEFAULT_PACK_SIZE,
-    chunker: str | ChunkerParams = "default",
+    compression: str | int | None = None,
+    pack_size: int | None = None,
+    chunker: str | ChunkerParams | None = None,
+    like: Repository | None = None,
     kdf: str = "default",
     cache_dir: str | os.PathLike[str] | None = None,
     cache: bool = True,
@@ -55,10 +61,14 @@ def init(  # noqa: PLR0913 - the public API's options
         password_file: a file that holds it.
         password_command: a program that prints it.
         encryption: ``AES256``; there is no other.
-        compression: ``auto`` (zstd level 3), ``max`` (19), ``off``, or a level from 0 to 22.
-        pack_size: bytes at which a pack is closed, 1 to 96 MiB.
+        compression: ``auto`` (zstd level 3), ``max`` (19), ``off``, or a level from 0 to 22;
+            ``auto`` when None.
+        pack_size: bytes at which a pack is closed, 1 to 96 MiB; 16 MiB when None.
         chunker: ``default``, ``database`` (small scattered changes), ``large`` (above 10 TB),
-            ``fastcdc`` (the package of that name), or exact parameters.
+            ``fastcdc`` (the package of that name), or exact parameters; ``default`` when None.
+        like: a repository whose dedup secret and chunker this one shares, so that what is copied
+            between them, or backed up to both, is stored once in each and nothing is cut anew.
+            Compression and pack size are its own too, unless given.
         kdf: the price of a guess at the password: ``default`` (64 MiB) or ``strong`` (256 MiB).
         cache_dir: where indexes are cached; the user's cache folder when None.
         cache: whether they are.
@@ -72,18 +82,40 @@ def init(  # noqa: PLR0913 - the public API's options
     secret = find_password(password, password_file, password_command)
     if encryption.upper().replace("-", "") not in {"AES256", "AES256GCM"}:
         raise UsageError(f"unknown encryption {encryption!r}: there is AES256 only")
-    if not MIN_PACK_SIZE <= pack_size <= MAX_PACK_SIZE:
-        raise UsageError(
-            f"a pack size of {pack_size} bytes is out of bounds: "
-            f"{MIN_PACK_SIZE // MIB} to {MAX_PACK_SIZE // MIB} MiB"
-        )
     if kdf not in KDF_PROFILES:
         raise UsageError(f"unknown key derivation {kdf!r}: choose {' or '.join(KDF_PROFILES)}")
-    settings = Settings(_chunker(chunker), pack_size, compression_level(compression))
+    other = None if like is None else like._store  # noqa: SLF001 - between two connections
+    settings = _settings(compression, pack_size, chunker, other)
     folder = _cache_folder(cache_dir) if cache else None
     backend = open_backend(location)
-    return Repository(
-        create_store(backend, secret, settings, KDF_PROFILES[kdf], clock, folder), clock
+    maker = Maker(host_name(), user_name())
+    store = create_store(
+        backend, secret, settings, KDF_PROFILES[kdf], clock, folder, other, maker=maker
+    )
+    return Repository(store, clock)
+
+
+def _settings(
+    compression: str | int | None,
+    pack_size: int | None,
+    chunker: str | ChunkerParams | None,
+    like: Store | None,
+) -> Settings:
+    """The settings of a new repository: what was given, else those of the one it is like."""
+    usual = Settings(PROFILES["default"], DEFAULT_PACK_SIZE, LEVELS["auto"])
+    base = usual if like is None else like.settings
+    if chunker is not None and like is not None:
+        raise UsageError("a repository that is like another cuts files as that one does")
+    size = base.pack_size if pack_size is None else pack_size
+    if not MIN_PACK_SIZE <= size <= MAX_PACK_SIZE:
+        raise UsageError(
+            f"a pack size of {size} bytes is out of bounds: "
+            f"{MIN_PACK_SIZE // MIB} to {MAX_PACK_SIZE // MIB} MiB"
+        )
+    return Settings(
+        base.chunker if chunker is None else _chunker(chunker),
+        size,
+        base.compression if compression is None else compression_level(compression),
     )
 
 
@@ -93,6 +125,7 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
     password: Password | None = None,
     password_file: str | os.PathLike[str] | None = None,
     password_command: PasswordCommand | None = None,
+    recovery_key: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     cache: bool = True,
     clock: Clock = SYSTEM_CLOCK,
@@ -101,21 +134,31 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
 
     Args:
         location: where it is.
-        password: the password; give this or one of the next two.
+        password: the password; give this or one of the next three.
         password_file: a file that holds it.
         password_command: a program that prints it.
+        recovery_key: the text of the recovery key, which also does when every key slot is lost.
+            If the config is lost too, the repository can be read only, until
+            `Repository.restore_access` puts it back.
         cache_dir: where indexes are cached; the user's cache folder when None.
         cache: whether they are.
         clock: for times.
 
     Raises:
         RepositoryNotFound: nothing is there.
-        WrongPassword: the password opens no key slot.
+        WrongPassword: the password opens no key slot, or the recovery key is not that of this
+            repository or from before a rotation of the keys.
+        UsageError: the recovery key is mistyped.
         DamagedRepository: what it takes to open it is damaged.
         UnsupportedRepository: a newer version's, or another program's.
     """
-    secret = find_password(password, password_file, password_command)
     folder = _cache_folder(cache_dir) if cache else None
+    if recovery_key is not None:
+        if any(each is not None for each in (password, password_file, password_command)):
+            raise UsageError("give either a password or the recovery key")
+        recovery = decode_recovery(recovery_key)
+        return Repository(open_recovered(open_backend(location), recovery, clock, folder), clock)
+    secret = find_password(password, password_file, password_command)
     return Repository(open_store(open_backend(location), secret, clock, folder), clock)
 
 

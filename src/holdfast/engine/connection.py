@@ -13,6 +13,7 @@ from holdfast.clock import Clock
 from holdfast.errors import DamagedRepository, SnapshotNotFound
 from holdfast.model.select import Filter, ordered, parse_spec, resolve
 from holdfast.model.snapshot import Snapshot, decode_snapshot, is_snapshot_id
+from holdfast.operations.labels import with_labels, with_own_labels
 from holdfast.overrides import override
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.store import Store
@@ -101,24 +102,12 @@ class Connection:
         if is_snapshot_id(name):
             data = self._store.snapshot(SnapshotId(name))
             if data is not None:
-                return decode_snapshot(SnapshotId(name), data)
-        known, damaged = self._load_snapshots()
-        try:
-            found = resolve(known, name)
-        except SnapshotNotFound:
-            meant = [error for error in damaged if error.object.startswith(f"snapshots/{name}")]
-            if meant:
-                raise meant[0] from None
-            raise
-        if damaged and not found.id.startswith(name.lower()):
-            raise DamagedRepository(
-                damaged[0].object,
-                f"{damaged[0].problem}, and it may be the one that {name!r} means",
-                "name a snapshot by its id",
-            )
-        return found
+                found = decode_snapshot(SnapshotId(name), data)
+                return with_own_labels(self._store, found, self._clock.now_ns())
+        return resolved(name, *self._load_snapshots())
 
     def _load_snapshots(self) -> tuple[list[Snapshot], list[DamagedRepository]]:
+        """All snapshots with their labels, and those that are damaged."""
         known: list[Snapshot] = []
         damaged: list[DamagedRepository] = []
         for id_ in self._store.snapshot_ids():
@@ -129,7 +118,7 @@ class Connection:
             except DamagedRepository as error:
                 _log.warning("%s", error)
                 damaged.append(error)
-        return known, damaged
+        return with_labels(self._store, known, self._clock.now_ns()), damaged
 
     def _chosen(self, names: Sequence[str] | None) -> list[Snapshot]:
         if names is None:
@@ -149,3 +138,24 @@ class Connection:
 def words(given: Words) -> tuple[str, ...]:
     """One or several words, as a tuple."""
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def resolved(
+    name: str, known: Sequence[Snapshot], damaged: Sequence[DamagedRepository]
+) -> Snapshot:
+    """The snapshot that a name means; see `Connection.snapshot`."""
+    try:
+        found = resolve(known, name)
+    except SnapshotNotFound:
+        meant = [error for error in damaged if error.object.startswith(f"snapshots/{name}")]
+        if meant:
+            raise meant[0] from None
+        raise
+    if damaged and not found.id.startswith(name.lower()):
+        raise DamagedRepository(
+            damaged[0].object,
+            f"{damaged[0].problem}, and it may be the one that {name!r} means",
+            "name a snapshot by its id, or give the damaged one up: `holdfast forget --force "
+            f"{damaged[0].object.rpartition('/')[2]}`",
+        )
+    return found

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from holdfast.engine.backups import Backups
 from holdfast.engine.connection import PathLike, Words, words
+from holdfast.engine.copies import Copies
+from holdfast.engine.keyring import KeyManagement
 from holdfast.engine.reading import Reading
+from holdfast.engine.reclaiming import Reclaiming
+from holdfast.engine.repairs import Repairs
+from holdfast.engine.retention import Retention
 from holdfast.errors import UsageError
 from holdfast.filesystem import Patterns
 from holdfast.operations.check import CheckOptions, CheckReport, ReadData, check
@@ -22,7 +27,7 @@ from holdfast.operations.restore import (
 from holdfast.progress import Progress, ProgressCallback
 
 
-class Repository(Backups, Reading):
+class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyManagement):
     """An open repository. Safe to use from several threads; a context manager.
 
     Snapshots are named by an id, the beginning of one, ``latest``, ``latest~2`` (two before it)

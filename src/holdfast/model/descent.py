@@ -65,6 +65,11 @@ class Descent(Generic[Place, Entry]):
         self._levels: list[_Level[Place, Entry]] = [_Level(place, len(path))]
         self._places = {place}
 
+    @property
+    def depth(self) -> int:
+        """How many directories are open, from the first down to the current one; 0 at the end."""
+        return len(self._levels)
+
     def next(self) -> Entry | None:
         """The next entry of the current directory, or of the nearest one above that has one."""
         while self._levels:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from holdfast.errors import UsageError
 from holdfast.model.periods import PERIODS, Duration
-from holdfast.model.snapshot import Record
+from holdfast.model.record import Record
 
 UNLIMITED = -1
 """As a count: no limit."""

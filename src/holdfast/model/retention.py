@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from operator import attrgetter
 from typing import Never, TypeAlias, cast
 
 from holdfast.clock import SYSTEM_CLOCK
@@ -29,8 +30,9 @@ from holdfast.model.policy import (
     suggestion,
     tag_lists,
 )
+from holdfast.model.record import Record
 from holdfast.model.select import GroupKey, group_of, ordered
-from holdfast.model.snapshot import Record, Snapshot
+from holdfast.model.snapshot import Snapshot
 from holdfast.overrides import override
 from holdfast.primitives.ids import SnapshotId
 
@@ -57,6 +59,14 @@ class RetentionDecision:
         """Whether it stays."""
         return bool(self.reasons)
 
+    def dict(self) -> Record:
+        """Ready for JSON."""
+        return {
+            "snapshot": self.snapshot.dict(),
+            "keep": self.keep,
+            "reasons": list(self.reasons),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RetentionGroup:
@@ -72,6 +82,34 @@ class RetentionGroup:
     paths: tuple[str, ...] | None
     tags: tuple[str, ...] | None
     decisions: tuple[RetentionDecision, ...]
+
+    @classmethod
+    def of(
+        cls, decisions: Iterable[RetentionDecision], group_by: Sequence[GroupKey]
+    ) -> RetentionGroup:
+        """The group that has these decisions, the newest first."""
+        members = tuple(decisions)
+        newest = members[0].snapshot
+        return cls(
+            host=newest.host if "host" in group_by else None,
+            paths=newest.paths if "paths" in group_by else None,
+            tags=newest.tags if "tags" in group_by else None,
+            decisions=members,
+        )
+
+    @property
+    def sort_key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Groups are shown in the order of this."""
+        return self.host or "", self.paths or (), self.tags or ()
+
+    def dict(self) -> Record:
+        """Ready for JSON."""
+        return {
+            "host": self.host,
+            "paths": None if self.paths is None else list(self.paths),
+            "tags": None if self.tags is None else list(self.tags),
+            "decisions": [decision.dict() for decision in self.decisions],
+        }
 
     @override
     def __str__(self) -> str:
@@ -182,8 +220,8 @@ class RetentionPolicy:
             group_by: what snapshots of a group have in common.
             timezone: the zone that periods and durations are counted in; by default that of each
                 snapshot's own offset from UTC.
-            protected: snapshots that stay in any case, each with why or until when. They use up
-                slots as others do.
+            protected: snapshots that stay in any case, each with why or until when, besides those
+                that are held (`Snapshot.holds`). They use up slots as others do.
 
         Returns:
             The groups, ordered by host, paths and tags.
@@ -206,13 +244,11 @@ class RetentionPolicy:
             group = group_of(each.host, each.paths, each.tags, group_by)
             groups.setdefault(group, []).append(each)
         found = [
-            _labelled(self._decide(members, now_ns, timezone, kept_for), group_by)
+            RetentionGroup.of(self._decide(members, now_ns, timezone, kept_for), group_by)
             for members in groups.values()
         ]
         _check_left(found, now_ns)
-        return sorted(
-            found, key=lambda group: (group.host or "", group.paths or (), group.tags or ())
-        )
+        return sorted(found, key=attrgetter("sort_key"))
 
     def _check_tags(self, snapshots: list[Snapshot]) -> None:
         for wanted in self.keep_tags:
@@ -235,7 +271,8 @@ class RetentionPolicy:
         rules = self._rules(newest, zone)
         decisions = []
         for number, snapshot in enumerate(members):
-            reasons = [protected[snapshot.id]] if snapshot.id in protected else []
+            reasons = [snapshot.protection] if snapshot.holds else []
+            reasons += [protected[snapshot.id]] if snapshot.id in protected else []
             reasons += [_tags_reason(each) for each in self.keep_tags if _has_tags(snapshot, each)]
             if snapshot.time_ns > now_ns:
                 reasons.append("dated in the future")
@@ -266,18 +303,6 @@ class RetentionPolicy:
             if text := getattr(self, f"keep_within_{name}", ""):
                 rules.append(Rule(f"{name} within {text}", period, UNLIMITED, within(text)))
         return rules
-
-
-def _labelled(
-    decisions: tuple[RetentionDecision, ...], group_by: Sequence[GroupKey]
-) -> RetentionGroup:
-    newest = decisions[0].snapshot
-    return RetentionGroup(
-        host=newest.host if "host" in group_by else None,
-        paths=newest.paths if "paths" in group_by else None,
-        tags=newest.tags if "tags" in group_by else None,
-        decisions=decisions,
-    )
 
 
 def _check_left(groups: list[RetentionGroup], now_ns: int) -> None:

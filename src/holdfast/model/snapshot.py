@@ -32,9 +32,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias, TypeVar
 
 from holdfast.errors import DamagedRepository
+from holdfast.model.record import FIRST_TIME, LAST_TIME, Fields, Record
+from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.ids import ID_SIZE, SESSION_SIZE, BlobId, SnapshotId
 
@@ -43,12 +44,7 @@ VERSION = 1
 MAX_PROBLEMS = 10_000
 """Most items that could not be read whose paths a snapshot keeps."""
 
-Record: TypeAlias = dict[str, object]
-
-_T = TypeVar("_T")
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_TIME, _LAST_TIME = -(1 << 63), (1 << 63) - 1
 _DAY = 86_400
 _SHORT = 8
 
@@ -105,6 +101,38 @@ class Summary:
 _NUMBERS = tuple(each.name for each in fields(Summary) if each.name != "extra")
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What keeps a snapshot from being removed.
+
+    Attributes:
+        reason: why; "" when nothing was said.
+        until_ns: until when, in nanoseconds since the Unix epoch; None is until it is released.
+        id: names the label that says so: 32 hexadecimal digits, "" before that is stored.
+    """
+
+    reason: str = ""
+    until_ns: int | None = None
+    id: str = ""
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when, in UTC."""
+        if self.until_ns is None:
+            return None
+        return _EPOCH + timedelta(microseconds=self.until_ns // 1000)
+
+    @override
+    def __str__(self) -> str:
+        until = "" if self.until is None else f"until {self.until:%Y-%m-%d %H:%M} UTC"
+        return ", ".join(filter(None, (self.reason, until)))
+
+    def dict(self) -> Record:
+        """Ready for JSON."""
+        until = self.until
+        return {"reason": self.reason, "until": until and until.isoformat(), "id": self.id}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One backup.
@@ -130,6 +158,11 @@ class Snapshot:
         problem_count: how many could not be read.
         summary: what the backup did.
         extra: fields added by later versions.
+        holds: what keeps it from being removed, as of when it was loaded.
+        notes: what was noted on it later.
+
+    The record does not have the last two, nor tags that came or went later: they follow from its
+    labels, see `holdfast.model.labels`.
     """
 
     id: SnapshotId
@@ -155,6 +188,8 @@ class Snapshot:
     problem_count: int = 0
     summary: Summary = Summary()
     extra: Record = field(default_factory=dict, hash=False)
+    holds: tuple[Hold, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def short_id(self) -> str:
@@ -170,6 +205,12 @@ class Snapshot:
     def end(self) -> datetime:
         """When the backup ended, in UTC."""
         return _EPOCH + timedelta(microseconds=self.end_ns // 1000)
+
+    @property
+    def protection(self) -> str:
+        """That and why it is kept from being removed, ready to be shown; "" when it is not."""
+        reasons = "; ".join(filter(None, map(str, self.holds)))
+        return f"protected: {reasons}" if reasons else "protected" * bool(self.holds)
 
     @property
     def duration(self) -> float:
@@ -201,6 +242,8 @@ class Snapshot:
             "duration": self.duration,
             "problem_count": self.problem_count,
             "summary": self.summary.dict(),
+            "holds": [hold.dict() for hold in self.holds],
+            "notes": list(self.notes),
         }
 
 
@@ -257,14 +300,14 @@ def decode_snapshot(snapshot: SnapshotId, data: bytes) -> Snapshot:
 
 
 def _decode(snapshot: SnapshotId, data: bytes) -> Snapshot:
-    record = _Record(codec.unpack(data))
+    record = _Fields(codec.unpack(data))
     if record.number("version", 0, 1 << 32) != VERSION:
         raise ValueError("a version that this program does not know")
     problems = record.problems()
     return Snapshot(
         id=snapshot,
-        time_ns=record.number("start", _FIRST_TIME, _LAST_TIME),
-        end_ns=record.number("end", _FIRST_TIME, _LAST_TIME),
+        time_ns=record.number("start", FIRST_TIME, LAST_TIME),
+        end_ns=record.number("end", FIRST_TIME, LAST_TIME),
         utc_offset=record.number("utc_offset", -_DAY, _DAY),
         host=record.text("host"),
         user=record.text("user"),
@@ -289,41 +332,13 @@ def _decode(snapshot: SnapshotId, data: bytes) -> Snapshot:
 
 
 def _decode_summary(numbers: Record) -> Summary:
-    record = _Record(numbers)
+    record = _Fields(numbers)
     known = {name: record.number(name, 0, (1 << 64) - 1) for name in _NUMBERS}
     return Summary(**known, extra=record.rest)
 
 
-class _Record:
-    """A map that gives each key once, of the type that is asked for (else ValueError)."""
-
-    def __init__(self, value: object) -> None:
-        if not isinstance(value, dict):
-            raise ValueError("not a map")  # noqa: TRY004 - one error for all that is malformed
-        self.rest: Record = dict(value)
-
-    def _take(self, key: str) -> object:
-        if key not in self.rest:
-            raise ValueError(f"`{key}` is missing")
-        return self.rest.pop(key)
-
-    def number(self, key: str, least: int, most: int) -> int:
-        value = self._take(key)
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"`{key}` is no number in its range")
-        return value
-
-    def optional_text(self, key: str) -> str | None:
-        value = self._take(key)
-        if value is not None and not isinstance(value, str):
-            raise ValueError(f"`{key}` is no text")
-        return value
-
-    def text(self, key: str) -> str:
-        value = self.optional_text(key)
-        if value is None:
-            raise ValueError(f"`{key}` is no text")
-        return value
+class _Fields(Fields):
+    """The fields of a snapshot's record."""
 
     def snapshot(self, key: str) -> SnapshotId | None:
         value = self.optional_text(key)
@@ -331,20 +346,8 @@ class _Record:
             raise ValueError(f"`{key}` is no id of a snapshot")
         return None if value is None else SnapshotId(value)
 
-    def many(self, key: str, kind: type[_T]) -> tuple[_T, ...]:
-        value = self._take(key)
-        if not isinstance(value, tuple) or not all(isinstance(each, kind) for each in value):
-            raise ValueError(f"`{key}` is no array of {kind.__name__}")
-        return value
-
-    def map(self, key: str) -> Record:
-        value = self._take(key)
-        if not isinstance(value, dict):
-            raise ValueError(f"`{key}` is no map")  # noqa: TRY004 - one error for all
-        return value
-
     def tree(self) -> BlobId:
-        value = self._take("tree")
+        value = self.take("tree")
         if not isinstance(value, bytes) or len(value) != ID_SIZE:
             raise ValueError("`tree` is no id of a blob")
         return BlobId(value)

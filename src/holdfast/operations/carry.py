@@ -16,7 +16,7 @@ from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.model.tree import load_directory
 from holdfast.model.walk import directory_tree, file_content
-from holdfast.operations.ingest import LARGE, BlobSaver, Group
+from holdfast.operations.ingest import BlobSaver, owner_group
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 
@@ -81,11 +81,6 @@ def carry_file(node: Node, loader: BlobLoader, keeper: BlobKeeper, seen: Seen) -
         data = loader.load(blob)
         kept = keeper.save_tree(data) if level else keeper.save_data(memoryview(data), group)
         _expect(blob, kept)
-
-
-def owner_group(node: Node) -> Group:
-    """What a file's blobs may share segments with: those of its owner's files of its class."""
-    return ("large" if node.size >= LARGE else "small", node.uid)
 
 
 def _keep_tree(blob: BlobId, loader: BlobLoader, keeper: BlobKeeper) -> None:

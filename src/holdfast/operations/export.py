@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias, cast
 
 from holdfast.errors import UsageError
 from holdfast.model.file import SnapshotFile
@@ -208,24 +208,52 @@ def _decimal(nanoseconds: int) -> str:
     return f"{sign}{seconds}.{rest:09}" if rest else f"{sign}{seconds}"
 
 
+class _Cuttable:
+    """A stream that swallows everything once it is cut."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self.is_cut = False
+        self._output = output
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        if not self.is_cut:
+            self._output.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._output.flush()
+
+
 def _write_zip(
     entries: Iterator[tuple[bytes, Node]], loader: BlobLoader, output: BinaryIO
 ) -> ExportResult:
     result = ExportResult()
-    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, node in entries:
-            info = _zip_info(path, node)
-            if isinstance(info, str):
-                result.skipped.append((printable(path), info))
-                continue
-            with archive.open(info, "w") as member:
-                if node.type == NodeType.FILE:
-                    shutil.copyfileobj(SnapshotFile(node, loader), member, _PIECE)
-                    result.files += 1
-                    result.bytes += node.size
-                elif isinstance(node.payload, bytes) and node.type == NodeType.SYMLINK:
-                    member.write(node.payload)
+    cuttable = _Cuttable(output)
+    with zipfile.ZipFile(cast("BinaryIO", cuttable), "w", zipfile.ZIP_DEFLATED) as archive:
+        try:
+            for path, node in entries:
+                info = _zip_info(path, node)
+                if isinstance(info, str):
+                    result.skipped.append((printable(path), info))
+                else:
+                    _add_to_zip(archive, info, node, loader)
+                    result.files += node.type == NodeType.FILE
+                    result.bytes += node.size if node.type == NodeType.FILE else 0
+        except BaseException:
+            # Else the archive would end itself, and look whole.
+            cuttable.is_cut = True
+            raise
     return result
+
+
+def _add_to_zip(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, node: Node, loader: BlobLoader
+) -> None:
+    with archive.open(info, "w") as member:
+        if node.type == NodeType.FILE:
+            shutil.copyfileobj(SnapshotFile(node, loader), member, _PIECE)
+        elif isinstance(node.payload, bytes) and node.type == NodeType.SYMLINK:
+            member.write(node.payload)
 
 
 def _zip_info(path: bytes, node: Node) -> zipfile.ZipInfo | str:

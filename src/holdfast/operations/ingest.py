@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 from holdfast.filesystem import Extent, data_extents
 from holdfast.model.content import ContentBuilder
-from holdfast.model.node import Content
+from holdfast.model.node import Content, Node
 from holdfast.model.roles import TreeSaver
 from holdfast.primitives.chunker import Chunker, ChunkerParams, open_chunker
 from holdfast.primitives.ids import BlobId
@@ -26,6 +26,11 @@ Group: TypeAlias = tuple[str, int]
 Fill: TypeAlias = Callable[[memoryview, int], int]
 """Reads into a buffer from an offset in the stream; returns the number of bytes, 0 at the end."""
 Tell: TypeAlias = Callable[[int], None]
+
+
+def owner_group(node: Node) -> Group:
+    """What a file's blobs share segments with: those of its owner's files, large or small."""
+    return ("large" if node.size >= LARGE else "small", node.uid)
 
 
 class BlobSaver(TreeSaver, Protocol):

@@ -38,6 +38,8 @@ def unpack(data: bytes | bytearray | memoryview) -> object:
             twice or a key that is not a string.
     """
     _check_size(data)
+    if len(data) > MAX_VALUES:
+        _check_count(data)
     budget = _Budget()
     # The room of a list is only taken as it is filled, that of a tuple at once.
     value = _decode(
@@ -74,6 +76,47 @@ def unpack_rows(data: bytes | bytearray | memoryview) -> object:
 def _check_size(data: bytes | bytearray | memoryview) -> None:
     if len(data) > MAX_RECORD:
         raise ValueError(f"record of {len(data)} bytes, more than {MAX_RECORD}")
+
+
+def _check_count(data: bytes | bytearray | memoryview) -> None:
+    """Refuse a long record of too many values before any is made.
+
+    Only lengths are looked at; whatever else is wrong is for the decoder to say.
+    """
+    left = MAX_VALUES
+    place, end = 0, len(data)
+    while place < end:
+        first = data[place]
+        place += 1
+        if first in _CONTAINERS:
+            count, width = _CONTAINERS[first]
+            left -= 1 + count + int.from_bytes(data[place : place + width], "big")
+            place += width
+        elif first in _SCALARS:
+            size, width = _SCALARS[first]
+            place += size + width + int.from_bytes(data[place : place + width], "big")
+        if left < 0:
+            raise ValueError(f"more than {MAX_VALUES} values")
+
+
+_CONTAINERS = {
+    **{0x80 + count: (count, 0) for count in range(16)},  # maps
+    **{0x90 + count: (count, 0) for count in range(16)},  # arrays
+    0xDC: (0, 2), 0xDD: (0, 4), 0xDE: (0, 2), 0xDF: (0, 4),
+}  # fmt: skip
+"""By the first byte of a map or an array: how much is in it, or the size of the number of that."""
+
+_SCALARS = {
+    **{0xA0 + size: (size, 0) for size in range(32)},  # str
+    **{0xC4 + at: (0, 1 << at) for at in range(3)},  # bin
+    **{0xC7 + at: (1, 1 << at) for at in range(3)},  # ext
+    0xCA: (4, 0), 0xCB: (8, 0),  # float
+    **{0xCC + at: (1 << at, 0) for at in range(4)},  # uint
+    **{0xD0 + at: (1 << at, 0) for at in range(4)},  # int
+    **{0xD4 + at: (1 + (1 << at), 0) for at in range(5)},  # fixext
+    **{0xD9 + at: (0, 1 << at) for at in range(3)},  # str
+}  # fmt: skip
+"""By the first byte of another value: its size after that, or the size of the number of it."""
 
 
 def _decode(data: bytes | bytearray | memoryview, **options: object) -> object:

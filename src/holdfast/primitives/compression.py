@@ -16,19 +16,23 @@ MIN_LEVEL, MAX_LEVEL = 0, 22
 
 
 class Compressor:
-    """Compresses at one level; safe to use from several threads, each with its own context."""
+    """Compresses at one level; safe to use from several threads, each with its own context.
+
+    Attributes:
+        level: the zstd level, 0 for none.
+    """
 
     def __init__(self, level: int) -> None:
-        self._level = level
+        self.level = level
         self._local = threading.local()
 
     def compress(self, data: Buffer) -> bytes | None:
         """One zstd frame that states its content size; None when that would not be smaller."""
-        if self._level == 0 or not data:
+        if self.level == 0 or not data:
             return None
         context: zstandard.ZstdCompressor | None = getattr(self._local, "context", None)
         if context is None:
-            context = zstandard.ZstdCompressor(level=self._level, write_content_size=True)
+            context = zstandard.ZstdCompressor(level=self.level, write_content_size=True)
             self._local.context = context
         frame: bytes = context.compress(data)
         return frame if len(frame) < len(data) else None

@@ -53,6 +53,22 @@ def find_password_source(flag: str | None, config: Config) -> PasswordSource | N
     return None
 
 
+def find_other_password_source(flag: str | None, name: str) -> PasswordSource | None:
+    """Where the password of a second repository comes from: a flag, or the environment.
+
+    The first repository's password is not tried: what is right for one place is not to be told
+    to another, and a copy is the safer for having a password of its own.
+
+    Args:
+        flag: the password file that was named on the command line.
+        name: what the repository is to the command, such as ``TO``: then HOLDFAST_TO_PASSWORD,
+            HOLDFAST_TO_PASSWORD_FILE and HOLDFAST_TO_PASSWORD_COMMAND are looked at.
+    """
+    if flag is not None:
+        return PasswordSource(file=flag)
+    return _from_environment(f"HOLDFAST_{name}")
+
+
 def _from_environment(prefix: str) -> PasswordSource | None:
     password = environment.variable(f"{prefix}_PASSWORD")
     if password is not None:
@@ -60,5 +76,5 @@ def _from_environment(prefix: str) -> PasswordSource | None:
     file = environment.variable(f"{prefix}_PASSWORD_FILE")
     if file is not None:
         return PasswordSource(file=file)
-    command = environment.variable(f"{prefix}_PASSWORD_COMMAND") if prefix == "HOLDFAST" else None
+    command = environment.variable(f"{prefix}_PASSWORD_COMMAND") if prefix != "RESTIC" else None
     return None if command is None else PasswordSource(command=command)

@@ -8,25 +8,69 @@ from __future__ import annotations
 
 from holdfast.store.blobset import BlobSet
 from holdfast.store.config import MAX_PACK_SIZE, MIN_PACK_SIZE, Settings
+from holdfast.store.described import describe, describe_pack, find_objects
+from holdfast.store.forgotten import Forgotten
+from holdfast.store.index import PackRow
+from holdfast.store.keyring import Keyring, Slot
 from holdfast.store.keys import Password
 from holdfast.store.loader import Loader
+from holdfast.store.marks import Marks
+from holdfast.store.opening import create_store, open_recovered, open_store
+from holdfast.store.pack import Kind, PackInfo
+from holdfast.store.reclaim import RECLAIM, Drain, Reclaim
+from holdfast.store.recovery import RecoveryKey, decode_recovery, encode_recovery
 from holdfast.store.rehearsal import Rehearsal
+from holdfast.store.reindex import IndexSurvey
+from holdfast.store.rotation import Rotated, begin_rotation, finish_rotation
+from holdfast.store.salvage import Account, Salvaged, indexed
 from holdfast.store.scrub import Damage
-from holdfast.store.store import Store, create_store, open_store
+from holdfast.store.sessions import ReclaimInfo, SessionInfo
+from holdfast.store.slots import Maker
+from holdfast.store.store import Store
+from holdfast.store.table import Location, Table
 from holdfast.store.writer import Group, Writer
 
 __all__ = [
     "MAX_PACK_SIZE",
     "MIN_PACK_SIZE",
+    "RECLAIM",
+    "Account",
     "BlobSet",
     "Damage",
+    "Drain",
+    "Forgotten",
     "Group",
+    "IndexSurvey",
+    "Keyring",
+    "Kind",
     "Loader",
+    "Location",
+    "Maker",
+    "Marks",
+    "PackInfo",
+    "PackRow",
     "Password",
+    "Reclaim",
+    "ReclaimInfo",
+    "RecoveryKey",
     "Rehearsal",
+    "Rotated",
+    "Salvaged",
+    "SessionInfo",
     "Settings",
+    "Slot",
     "Store",
+    "Table",
     "Writer",
+    "begin_rotation",
     "create_store",
+    "decode_recovery",
+    "describe",
+    "describe_pack",
+    "encode_recovery",
+    "find_objects",
+    "finish_rotation",
+    "indexed",
+    "open_recovered",
     "open_store",
 ]

@@ -13,19 +13,24 @@ import mmap
 import os
 import struct
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.primitives import codec
 from holdfast.primitives.hashing import DIGEST_SIZE, keyed
-from holdfast.primitives.ids import ID_SIZE
+from holdfast.primitives.ids import ID_SIZE, PackName
+from holdfast.store.columns import Run
 from holdfast.store.index import PLACE_ROW, SEGMENT_ROW
 from holdfast.store.keys import Keys
-from holdfast.store.table import PACK_ROW_SIZE, Run, Table
+from holdfast.store.table import PACK_ROW_SIZE, Table
 
 _log = logging.getLogger(__name__)
 
-_MAGIC = b"HFCACHE1"
+_MAGIC = b"HFCACHE2"
 _HEADER = struct.Struct(f"<8s{DIGEST_SIZE}sI")
+_REMOVED_ROW = struct.Struct("<32s4sI")
+"""A removed pack: digest and session of its name, and its number."""
+_NO_NUMBER = (1 << 32) - 1
 
 
 class IndexCache:
@@ -66,6 +71,7 @@ class IndexCache:
                 "segments": int(segments),
                 "blobs": int(blobs),
                 "buckets": int(buckets),
+                "removed": int(removed),
             }:
                 pass
             case _:
@@ -76,6 +82,7 @@ class IndexCache:
             blobs * ID_SIZE,
             blobs * PLACE_ROW.size,
             (buckets + 1) * 4,
+            removed * _REMOVED_ROW.size,
         )
         starts = []
         place = _aligned(_HEADER.size + head_size)
@@ -84,7 +91,8 @@ class IndexCache:
             place = _aligned(place + size)
         columns = [view[at : at + size] for at, size in zip(starts, sizes, strict=True)]
         run = Run(mapped, starts[2], columns[3], columns[4].cast("I"), blobs)
-        return frozenset(map(str, names)), Table.of_columns(columns[0], columns[1], run)
+        table = Table.of_columns(columns[0], columns[1], run, _removed(columns[5]))
+        return frozenset(map(str, names)), table
 
     def save(self, names: frozenset[str], table: Table) -> None:
         """Write the cache; a cache that cannot be written is only a slower next start."""
@@ -97,12 +105,19 @@ class IndexCache:
         table.flatten()
         run = table.base
         ids = memoryview(run.ids)[run.ids_at : run.ids_at + run.rows * ID_SIZE]
+        removed = b"".join(
+            _REMOVED_ROW.pack(
+                bytes.fromhex(name[:64]), bytes.fromhex(name[65:]), _NO_NUMBER if at is None else at
+            )
+            for name, at in table.removed_rows()
+        )
         head = codec.pack(
             {
                 "blobs": run.rows,
                 "buckets": len(run.first) - 1,
                 "names": sorted(names),
                 "packs": len(table.packs),
+                "removed": len(removed) // _REMOVED_ROW.size,
                 "segments": len(table.segments),
             }
         )
@@ -113,22 +128,37 @@ class IndexCache:
             (ids,),
             (run.places,),
             (memoryview(run.first).cast("B"),),
+            (removed,),
         )
         for column in columns:
             parts += column
             parts.append(_padding(sum(len(part) for part in column)))
-        body = b"".join((len(head).to_bytes(4, "little"), *parts))
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(dir=self._path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + keyed(self._key, body))
-                file.write(body)
+            with os.fdopen(handle, "w+b") as file:
+                file.write(_HEADER.pack(_MAGIC, bytes(DIGEST_SIZE), len(head)))
+                file.writelines(parts)
+                file.flush()
+                file.seek(len(_MAGIC))
+                file.write(self._mac(file.fileno()))
             Path(temporary).replace(self._path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 Path(temporary).unlink()
             raise
+
+    def _mac(self, descriptor: int) -> bytes:
+        """The MAC of what was written, which may be too long to be held once more."""
+        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        with mapped, memoryview(mapped) as whole, whole[8 + DIGEST_SIZE :] as body:
+            return keyed(self._key, body)
+
+
+def _removed(rows: memoryview) -> Iterator[tuple[PackName, int | None]]:
+    for digest, session, number in _REMOVED_ROW.iter_unpack(rows):
+        name = PackName(f"{digest.hex()}-{session.hex()}")
+        yield name, None if number == _NO_NUMBER else number
 
 
 def _aligned(place: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from holdfast.backend import Backend, ObjectInfo
 from holdfast.errors import DamagedRepository, ObjectNotFound
@@ -17,7 +17,10 @@ from holdfast.store.table import Table
 _log = logging.getLogger(__name__)
 
 _ROUNDS = 5
-"""How often the list is read again when objects vanish between list and get."""
+"""How often the list is read again when it shows new names, or objects vanish before the get."""
+
+_ROWS_AT_ONCE = 1 << 22
+"""Rows of new objects that are held before they are merged."""
 
 
 class Catalog:
@@ -36,6 +39,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._names: set[str] = set()
         self._loaded = self._cache_tried = False
+        self._is_exact = True
         self.table = Table()
         self.problems: dict[str, DamagedRepository] = {}
 
@@ -62,34 +66,61 @@ class Catalog:
             self._names, self.table = set(names), table
 
     def _update(self) -> None:
-        before = len(self._names)
+        saved = len(self._names)
         for _ in range(_ROUNDS):
             listed = {info.name: info for info in objects(self._backend, "index/")}
             if not self._cache_tried:
                 self._cache_tried = True
                 self._load_cached(listed)
-                before = len(self._names)
+                saved = len(self._names)
+            self._forget(listed)
             news = sorted(listed.keys() - self._names - self.problems.keys())
-            vanished = [name for name in news if not self._add(listed[name])]
-            if not vanished:  # else merged into another object, which a new list shows
+            if not news:  # else more may have come, merged from what has gone meanwhile
                 break
+            self._add([listed[name] for name in news])
         self._loaded = True
-        if len(self._names) > before and self._cache:
+        if self._cache and self._is_exact and len(self._names) > saved:
             self._cache.save(frozenset(self._names), self.table)
 
-    def _add(self, info: ObjectInfo) -> bool:
-        """Take in an index object; returns False when it has gone."""
+    def _forget(self, listed: Collection[str]) -> None:
+        """Forget objects that were merged into others or deleted."""
+        vanished = self._names.difference(listed)
+        if vanished:
+            # Their rows stay known here, but must not go into a cache that others rely upon.
+            self._names -= vanished
+            self._is_exact = False
+        for name in self.problems.keys() - listed:
+            del self.problems[name]
+
+    def _add(self, infos: Sequence[ObjectInfo]) -> None:
+        """Take in index objects, but for those that have gone."""
+        waiting: dict[str, IndexObject] = {}
+        rows = 0
+        for info in infos:
+            index = self._read(info)
+            if index is not None:
+                waiting[info.name] = index
+                rows += index.rows
+            if rows > _ROWS_AT_ONCE:
+                self._take_in(waiting)
+                waiting, rows = {}, 0
+        self._take_in(waiting)
+
+    def _take_in(self, indexes: Mapping[str, IndexObject]) -> None:
+        self.table.add_objects(list(indexes.values()))
+        self._names |= indexes.keys()
+
+    def _read(self, info: ObjectInfo) -> IndexObject | None:
         try:
-            index = read_object(self._backend, info.name, self._decode, size=info.size)
+            return read_object(self._backend, info.name, self._decode, size=info.size)
         except ObjectNotFound:
-            return False
+            return None
         except DamagedRepository as error:
             _log.warning("%s", error)
-            self.problems[info.name] = error
-            return True
-        self.table.add_object(index)
-        self._names.add(info.name)
-        return True
+            # What was read and parsed so far hangs on the traceback.
+            self.problems[info.name] = error.with_traceback(None)
+            error.__context__ = None
+            return None
 
     def _decode(self, name: str, data: bytes) -> IndexObject:
         return decode_index(name, data, self._keys)

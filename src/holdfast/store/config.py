@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from holdfast.errors import DamagedRepository, UnsupportedRepository, UsageError
 from holdfast.primitives import codec
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.compression import MAX_LEVEL, MIN_LEVEL
-from holdfast.store.envelope import ObjectType, open_object, seal_object
+from holdfast.store.envelope import ObjectType, object_epoch, open_object, seal_object
 from holdfast.store.keys import REPOSITORY_ID_SIZE, Keys, with_checksum, without_checksum
 
 FORMAT_VERSION = 1
@@ -19,7 +19,6 @@ MIN_PACK_SIZE, MAX_PACK_SIZE = 1 << 20, 96 << 20
 
 _MAGIC = b"HFCONFIG"
 _HEADER = struct.Struct("<8sI")
-_NAME = re.compile(r"config/(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +53,50 @@ class PlainConfig:
     sealed: bytes = field(repr=False)
 
 
-def config_number(name: str) -> int | None:
-    """The number of a config object's name; None when it is not one."""
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match else None
+class Sealed(NamedTuple):
+    """What the sealed part of a config says.
+
+    Attributes:
+        settings: what is fixed for all writers.
+        oldest: the oldest epoch of which small objects are accepted.
+    """
+
+    settings: Settings
+    oldest: int
+
+
+def encode_plain(repository: bytes) -> bytes:
+    """The plain part of a config, without any feature."""
+    return codec.pack(
+        {
+            "compatible": [],
+            "read": [],
+            "repository": repository,
+            "version": FORMAT_VERSION,
+            "write": [],
+        }
+    )
 
 
 def encode_config(
-    number: int, keys: Keys, settings: Settings, created: int, predecessor: bytes | None
+    number: int,
+    keys: Keys,
+    settings: Settings,
+    created: int,
+    predecessor: bytes | None,
+    plain: bytes | None = None,
 ) -> bytes:
     """The object ``config/<number>``.
 
     Args:
         number: 0 for a new repository.
-        keys: seal the settings.
+        keys: seal the settings, and say which epochs are accepted.
         settings: what is fixed for all writers.
         created: wall time, nanoseconds since the epoch.
-        predecessor: BLAKE3 of the config before this one, None for the first.
+        predecessor: BLAKE3 of the config before this one, None when there is none.
+        plain: the plain part, as the config before has it; one without features when None.
     """
-    plain = codec.pack(
-        {
-            "compatible": [],
-            "read": [],
-            "repository": keys.repository,
-            "version": FORMAT_VERSION,
-            "write": [],
-        }
-    )
+    plain = encode_plain(keys.repository) if plain is None else plain
     chunker = settings.chunker
     message = codec.pack(
         {
@@ -92,6 +108,7 @@ def encode_config(
             },
             "compression": settings.compression,
             "created": created,
+            "oldest": keys.oldest,
             "pack_size": settings.pack_size,
             "plain": plain,
             "predecessor": predecessor,
@@ -142,8 +159,13 @@ def decode_plain(name: str, data: bytes) -> PlainConfig:
     return PlainConfig(repository, tuple(map(str, write)), plain, sealed)
 
 
-def decode_settings(name: str, config: PlainConfig, keys: Keys) -> Settings:
-    """The sealed settings of a config.
+def config_epoch(name: str, config: PlainConfig) -> int:
+    """The epoch whose master opens the sealed part, as it says before anything is verified."""
+    return object_epoch(name, config.sealed)
+
+
+def decode_sealed(name: str, config: PlainConfig, keys: Keys) -> Sealed:
+    """What the sealed part of a config says.
 
     Raises:
         DamagedRepository: damaged, forged, or the plain part is not the one it was sealed with.
@@ -157,9 +179,14 @@ def decode_settings(name: str, config: PlainConfig, keys: Keys) -> Settings:
         case {
             "chunker": {"name": str(chunker), "min": int(low), "avg": int(avg), "max": int(high)},
             "compression": int(level),
+            "oldest": int(oldest),
             "pack_size": int(pack_size),
             "plain": bytes(plain),
-        } if MIN_LEVEL <= level <= MAX_LEVEL and MIN_PACK_SIZE <= pack_size <= MAX_PACK_SIZE:
+        } if (
+            MIN_LEVEL <= level <= MAX_LEVEL
+            and MIN_PACK_SIZE <= pack_size <= MAX_PACK_SIZE
+            and 0 <= oldest <= config_epoch(name, config)
+        ):
             pass
         case _:
             raise DamagedRepository(name, "settings are missing or out of bounds")
@@ -169,4 +196,4 @@ def decode_settings(name: str, config: PlainConfig, keys: Keys) -> Settings:
         params = ChunkerParams(chunker, low, avg, high)
     except UsageError as error:
         raise UnsupportedRepository(f"{name}: {error}") from None
-    return Settings(params, pack_size, level)
+    return Sealed(Settings(params, pack_size, level), oldest)

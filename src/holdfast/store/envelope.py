@@ -12,8 +12,8 @@ from enum import IntEnum
 from holdfast.errors import DamagedRepository
 from holdfast.primitives.crypto import TAG_SIZE, Domain, Forged, Opener, Sealer, random_bytes
 from holdfast.primitives.hashing import keyed
-from holdfast.store.keys import Keys
-from holdfast.store.objects import OBJECT_LIMIT
+from holdfast.store.keys import Keys, NoMaster
+from holdfast.store.objects import OBJECT_LIMIT, NewerKeys
 
 _MAGIC = b"HFOBJECT"
 _SYMMETRIC = 0
@@ -33,10 +33,11 @@ class ObjectType(IntEnum):
     FORGOTTEN = 7
     LABEL = 8
     EPOCH = 9
+    SLOT = 10
 
 
-def _key(keys: Keys, type_: ObjectType, salt: bytes) -> bytes:
-    return keyed(keys.from_master(f"object {type_.name.lower()}"), salt)
+def _key(keys: Keys, type_: ObjectType, salt: bytes, epoch: int) -> bytes:
+    return keyed(keys.from_master(f"object {type_.name.lower()}", epoch), salt)
 
 
 def bound_to(name: str, keys: Keys) -> bytes:
@@ -52,16 +53,18 @@ def new_sealer(type_: ObjectType, keys: Keys, content: bytes) -> tuple[bytes, Se
     """
     salt = keyed(random_bytes(32), content)
     header = _HEADER.pack(_MAGIC, type_, _SYMMETRIC, HEADER_SIZE, keys.epoch, salt)
-    return header, Sealer(_key(keys, type_, salt))
+    return header, Sealer(_key(keys, type_, salt, keys.epoch))
 
 
 def opener(type_: ObjectType, keys: Keys, name: str, data: bytes) -> tuple[bytes, Opener]:
     """The header of an object, checked, and the opener for its messages.
 
-    A mode or an epoch that is not ours is damage too: the config would have told of it.
+    A mode that is not ours is damage too: the config would have told of it.
 
     Raises:
-        DamagedRepository: not an object of this type, or its header is damaged.
+        DamagedRepository: not an object of this type, its header is damaged, or it is sealed with
+            keys that are no longer accepted or are not known.
+        NewerKeys: it is sealed with the keys of an epoch after ours.
     """
     if len(data) < HEADER_SIZE + TAG_SIZE:
         raise DamagedRepository(name, f"an object of only {len(data)} bytes")
@@ -70,17 +73,35 @@ def opener(type_: ObjectType, keys: Keys, name: str, data: bytes) -> tuple[bytes
     magic, found, mode, size, epoch, salt = _HEADER.unpack_from(data)
     if magic != _MAGIC or found != type_:
         raise DamagedRepository(name, f"not an object of type {type_.name.lower()}")
-    if (mode, size, epoch) != (_SYMMETRIC, HEADER_SIZE, keys.epoch):
+    if (mode, size) != (_SYMMETRIC, HEADER_SIZE):
         raise DamagedRepository(name, "its header is damaged")
-    return data[:HEADER_SIZE], Opener(_key(keys, type_, salt))
+    if epoch > keys.epoch:
+        raise NewerKeys(name, epoch, keys.config)
+    if epoch < keys.oldest:
+        raise DamagedRepository(
+            name, f"it is sealed with the keys of epoch {epoch}, which a rotation put out of force"
+        )
+    try:
+        return data[:HEADER_SIZE], Opener(_key(keys, type_, salt, epoch))
+    except NoMaster as error:
+        raise DamagedRepository(name, str(error)) from None
 
 
 def object_type(name: str, data: bytes) -> int:
     """The type that an object's header states, before anything is verified."""
+    return int(_unverified(name, data)[1])
+
+
+def object_epoch(name: str, data: bytes) -> int:
+    """The epoch that an object's header states, before anything is verified."""
+    return int(_unverified(name, data)[4])
+
+
+def _unverified(name: str, data: bytes) -> tuple[bytes, int, int, int, int, bytes]:
     if len(data) < HEADER_SIZE:
         raise DamagedRepository(name, f"an object of only {len(data)} bytes")
-    type_: int = _HEADER.unpack_from(data)[1]
-    return type_
+    magic, type_, mode, size, epoch, salt = _HEADER.unpack_from(data)
+    return magic, type_, mode, size, epoch, salt
 
 
 def seal_object(type_: ObjectType, keys: Keys, name: str, message: bytes) -> bytes:

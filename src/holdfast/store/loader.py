@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Self
 
@@ -79,6 +79,20 @@ class Loader:
             self._segments.clear()
             self._held = 0
 
+    def load_outside(self, blob: BlobId, avoid: Container[int]) -> bytes:
+        """The same from packs whose numbers are not among these.
+
+        Raises:
+            DamagedRepository: no good copy can be read there.
+            BackendError: the storage fails.
+        """
+        failed: dict[Location, DamagedRepository | BackendError] = {}
+        places = self._catalog.load().locate(blob)
+        data = self._any_of((at for at in places if at.pack not in avoid), blob, failed)
+        if data is None:
+            raise _failure(blob, failed)
+        return data
+
     def load(self, blob: BlobId) -> bytes:
         """The plaintext of a blob, verified against its id.
 
@@ -90,14 +104,9 @@ class Loader:
         data = self._any_of(self._catalog.load().locate(blob), blob, failed)
         if data is None and self._may_have_moved(failed):
             data = self._any_of(self._catalog.refresh().locate(blob), blob, failed)
-        if data is not None:
-            return data
-        if not failed:
-            raise DamagedRepository(f"blob {blob.hex()}", "the index does not know it")
-        for error in failed.values():
-            if isinstance(error, BackendError):
-                raise error  # what the storage would give another time is not known to be lost
-        raise DamagedRepository(error.object, f"{error.problem} (needed for blob {blob.hex()})")
+        if data is None:
+            raise _failure(blob, failed)
+        return data
 
     def _any_of(
         self,
@@ -241,3 +250,15 @@ class Loader:
             if len(self._openers) > _OPENERS:
                 self._openers.popitem(last=False)
         return opener
+
+
+def _failure(
+    blob: BlobId, failed: Mapping[Location, DamagedRepository | BackendError]
+) -> DamagedRepository | BackendError:
+    """What is to be said of a blob that none of the places in `failed` could give."""
+    if not failed:
+        return DamagedRepository(f"blob {blob.hex()}", "the index does not know it")
+    for error in failed.values():
+        if isinstance(error, BackendError):
+            return error  # what the storage would give another time is not known to be lost
+    return DamagedRepository(error.object, f"{error.problem} (needed for blob {blob.hex()})")

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from holdfast.backend import Backend, ObjectInfo
-from holdfast.errors import AccessDenied, DamagedRepository, ObjectTruncated, ObjectUnreadable
+from holdfast.errors import (
+    AccessDenied,
+    BackendError,
+    DamagedRepository,
+    ObjectExists,
+    ObjectTruncated,
+    ObjectUnreadable,
+    UnsupportedRepository,
+)
+
+_log = logging.getLogger(__name__)
 
 OBJECT_LIMIT = 64 << 20
 """Largest object in bytes that is read, packs excepted."""
 
 _PACK = r"[0-9a-f]{64}-[0-9a-f]{8}"
 _PACK_NAME = re.compile(_PACK)
+_CONFIG_NAME = re.compile(r"config/(0|[1-9][0-9]{0,8})")
 _NAMES = re.compile(
     r"config/(0|[1-9][0-9]{0,8})"
     r"|(keys|index|snapshots|forgotten)/[0-9a-f]{32}"
@@ -25,6 +38,34 @@ _NAMES = re.compile(
 )
 
 _T = TypeVar("_T")
+
+
+class NewerKeys(DamagedRepository):
+    """Something is sealed with keys of a later epoch: it is damaged, or the keys were rotated.
+
+    Attributes:
+        config: number of the config that the keys that we have are from.
+    """
+
+    def __init__(self, object: str, epoch: int, config: int) -> None:  # noqa: A002 - the field's word
+        super().__init__(object, f"it is sealed with keys of epoch {epoch}, which there is not")
+        self.config = config
+
+
+class KeysRotated(UnsupportedRepository):
+    """The keys were rotated after this process had opened the repository."""
+
+
+def config_number(name: str) -> int | None:
+    """The number of a config object's name; None when it is not one."""
+    match = _CONFIG_NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def newest_config(backend: Backend) -> int | None:
+    """The number of the config that is in force; None when there is none."""
+    numbers = (config_number(info.name) for info in backend.list("config/"))
+    return max((number for number in numbers if number is not None), default=None)
 
 
 def is_object(name: str) -> bool:
@@ -65,14 +106,54 @@ def read_object(
         ObjectNotFound: there is no such object.
         DamagedRepository: it is too large, the storage cannot read just this one, or `decode`
             says so.
+        KeysRotated: the keys that it takes came after the repository was opened.
     """
     size = backend.stat(name) if size is None else size
     if size > limit:
         raise DamagedRepository(name, f"an object of {size} bytes, more than {limit}")
+    with contextlib.suppress(DamagedRepository):  # here its traceback would hold what was read
+        return decode(name, get_object(backend, name))
+    return _decode_again(backend, name, decode)
+
+
+def _decode_again(backend: Backend, name: str, decode: Callable[[str, bytes], _T]) -> _T:
     try:
         return decode(name, get_object(backend, name))
-    except DamagedRepository:
-        return decode(name, get_object(backend, name))
+    except NewerKeys as error:
+        if (newest_config(backend) or 0) > error.config:
+            raise KeysRotated(
+                f"the keys of {backend.location} were rotated since it was opened: open it again"
+            ) from None
+        raise
+
+
+def put_new(backend: Backend, name: str, data: bytes) -> bool:
+    """Store an object unless the name is taken; returns whether it is there now.
+
+    A repeated request finds the object of the first one, which got through, and of a request
+    whose answer was lost the object is looked for.
+    """
+    capabilities = backend.capabilities()
+    try:
+        if capabilities.put_if_absent:
+            backend.put_if_absent(name, data)
+        else:
+            backend.put(name, data)
+    except ObjectExists:
+        return get_object(backend, name) == data
+    except BackendError:
+        # A local disk loses no answers: there it is not durable.
+        if capabilities.local or not _holds(backend, name, data):
+            raise
+    return True
+
+
+def _holds(backend: Backend, name: str, data: bytes) -> bool:
+    try:
+        return backend.get(name) == data
+    except BackendError as error:
+        _log.debug("%s cannot be read back: %s", name, error)
+        return False
 
 
 def get_object(backend: Backend, name: str, offset: int = 0, length: int | None = None) -> bytes:

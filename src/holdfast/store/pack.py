@@ -25,7 +25,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.crypto import TAG_SIZE, Buffer, Domain, Sealer
 from holdfast.primitives.hashing import digest, keyed, keyed_stream
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName, SessionId
-from holdfast.store.keys import EPOCH, Keys
+from holdfast.store.keys import Keys
 
 PACK_LIMIT = 128 << 20
 """Largest pack in bytes that is read."""
@@ -95,6 +95,7 @@ class PackInfo:
         header: its first bytes, as they are.
         size: bytes in all.
         segments, blobs: what is where, in the order of the pack.
+        level: the zstd level that it was written at.
     """
 
     name: PackName
@@ -102,6 +103,7 @@ class PackInfo:
     size: int
     segments: Sequence[Segment] = field(repr=False)
     blobs: Sequence[Placed] = field(repr=False)
+    level: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -116,6 +118,7 @@ class PackHeader(NamedTuple):
     session: SessionId
     salt: bytes
     commitment: bytes
+    epoch: int
 
 
 def object_name(pack: PackName) -> str:
@@ -138,18 +141,24 @@ def padded(length: int) -> int:
     return (length + mask) & ~mask
 
 
-def derive_pack_key(keys: Keys, kind: int, session: bytes, salt: bytes) -> tuple[bytes, bytes]:
-    """The key of a pack and its commitment."""
+def derive_pack_key(
+    keys: Keys, epoch: int, kind: int, session: bytes, salt: bytes
+) -> tuple[bytes, bytes]:
+    """The key of a pack and its commitment.
+
+    Raises:
+        NoMaster: the master of that epoch is not known.
+    """
     context = b"".join(
         (
             keys.repository,
-            keys.epoch.to_bytes(4, "little"),
+            epoch.to_bytes(4, "little"),
             bytes((kind, _SYMMETRIC)),
             session,
             salt,
         )
     )
-    stream = keyed_stream(keys.from_master("pack"), context, 64)
+    stream = keyed_stream(keys.from_master("pack", epoch), context, 64)
     return stream[:32], stream[32:]
 
 
@@ -170,7 +179,12 @@ class Payload:
 
 
 def build_pack(
-    kind: Kind, payloads: Sequence[Payload], keys: Keys, session: SessionId, entropy: bytes
+    kind: Kind,
+    payloads: Sequence[Payload],
+    keys: Keys,
+    session: SessionId,
+    entropy: bytes,
+    level: int = 0,
 ) -> tuple[PackInfo, bytearray]:
     """Seal segments into a pack.
 
@@ -180,15 +194,16 @@ def build_pack(
         keys: of the repository.
         session: the writer's.
         entropy: 32 fresh random bytes.
+        level: the zstd level of the payloads, for the record.
 
     Returns:
         What is where, and the bytes to store under the pack's name.
     """
     segments, blobs = _layout(payloads)
-    trailer = _encode_trailer(segments, blobs)
+    trailer = _encode_trailer(segments, blobs, level)
     digests = b"".join(digest(payload.data) for payload in payloads)
     salt = keyed(entropy, session + digests + digest(trailer))
-    key, commitment = derive_pack_key(keys, kind, session, salt)
+    key, commitment = derive_pack_key(keys, keys.epoch, kind, session, salt)
     header = _HEADER.pack(
         _MAGIC, _VERSION, HEADER_SIZE, kind, _SYMMETRIC, 0, keys.epoch, session, salt, commitment
     )
@@ -212,7 +227,7 @@ def build_pack(
     footer = FOOTER.pack(place, len(trailer) + TAG_SIZE, len(segments), filler)
     sealer.seal_into(view[size - FOOTER_SIZE :], Domain.FOOTER, footer, header)
     view.release()
-    return PackInfo(pack_name(pack, session), header, size, segments, blobs), pack
+    return PackInfo(pack_name(pack, session), header, size, segments, blobs, level), pack
 
 
 def _layout(payloads: Sequence[Payload]) -> tuple[list[Segment], list[Placed]]:
@@ -230,10 +245,11 @@ def _layout(payloads: Sequence[Payload]) -> tuple[list[Segment], list[Placed]]:
     return segments, blobs
 
 
-def _encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed]) -> bytes:
+def _encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed], level: int) -> bytes:
     return codec.pack(
         {
             "blobs": b"".join(blob.id for blob in blobs),
+            "level": level,
             "places": b"".join(TRAILER_BLOB.pack(*blob[1:]) for blob in blobs),
             "regions": [],
             "segments": b"".join(TRAILER_SEGMENT.pack(*segment) for segment in segments),
@@ -244,7 +260,7 @@ def _encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed]) -> byt
 def parse_header(header: bytes, name: PackName) -> PackHeader:
     """A pack's header.
 
-    A version, mode or epoch that is not ours is damage too: the config would have told of it.
+    A version or mode that is not ours is damage too: the config would have told of it.
 
     Raises:
         DamagedRepository: not a header, or another session's than the name says.
@@ -257,12 +273,12 @@ def parse_header(header: bytes, name: PackName) -> PackHeader:
     )
     if magic != _MAGIC:
         raise DamagedRepository(where, "not a pack")
-    ours = (_VERSION, HEADER_SIZE, _SYMMETRIC, 0, EPOCH)
-    if (version, size, mode, zero, epoch) != ours or kind not in (Kind.DATA, Kind.TREE):
+    ours = (_VERSION, HEADER_SIZE, _SYMMETRIC, 0)
+    if (version, size, mode, zero) != ours or kind not in (Kind.DATA, Kind.TREE):
         raise DamagedRepository(where, "its header is damaged")
     if not name.endswith("-" + session.hex()[:8]):
         raise DamagedRepository(where, "its header is another session's")
-    return PackHeader(Kind(kind), SessionId(session), salt, commitment)
+    return PackHeader(Kind(kind), SessionId(session), salt, commitment, epoch)
 
 
 def is_possible(segment: Segment, size: int) -> bool:

@@ -179,7 +179,9 @@ class Packer:
     def _store(self, kind: Kind, payloads: list[Payload]) -> None:
         if not payloads:
             return
-        info, pack = build_pack(kind, payloads, self._keys, self._session, random_bytes(32))
+        info, pack = build_pack(
+            kind, payloads, self._keys, self._session, random_bytes(32), self._compressor.level
+        )
         payloads.clear()
         verify_pack(info, pack, self._keys)
         self._backend.put(object_name(info.name), pack)

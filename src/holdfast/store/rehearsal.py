@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Self
 
 from holdfast.backend import Backend
 from holdfast.primitives.hashing import keyed
-from holdfast.primitives.ids import BlobId, SnapshotId, new_session_id
+from holdfast.primitives.ids import BlobId, PackName, SnapshotId, new_session_id, random_name
 from holdfast.store.catalog import Catalog
 from holdfast.store.keys import Keys
 from holdfast.store.pack import Kind, blob_key, object_name
@@ -40,6 +40,11 @@ class Rehearsal:
         self.page_key = keys.from_dedup("tree pages")
         self.id = SnapshotId(new_session_id().hex())
         self.added = self.stored = 0
+
+    def avoid(self, packs: Collection[PackName]) -> None:
+        """See `Writer.avoid`."""
+        numbers = (self._table.pack_number(name) for name in packs)
+        self._excluded |= {number for number in numbers if number is not None}
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +79,10 @@ class Rehearsal:
     def confirm(self) -> bool:
         """Nothing is built upon."""
         return True
+
+    def put_label(self, record: bytes) -> str:  # noqa: ARG002 - the writer's
+        """Store no label; returns a name that it does not have."""
+        return random_name()
 
     def commit(self, snapshot: bytes) -> SnapshotId:  # noqa: ARG002 - the writer's
         """Make no snapshot; returns the id that it would not have."""

@@ -6,23 +6,44 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from holdfast.backend import Backend
+from holdfast.backend import Backend, Sweepable
 from holdfast.errors import (
     DamagedRepository,
     ObjectNotFound,
     UnsupportedRepository,
 )
 from holdfast.primitives.ids import PackName
-from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_settings
+from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_sealed
 from holdfast.store.envelope import ObjectType, open_object
+from holdfast.store.epochs import decode_epoch
+from holdfast.store.forgotten import decode_forgotten
 from holdfast.store.index import decode_index
-from holdfast.store.keys import SLOT_LIMIT, ForeignSlot, Keys, check_slot
-from holdfast.store.objects import OBJECT_LIMIT, get_object, is_object, read_object
+from holdfast.store.keys import Keys, epoch_object
+from holdfast.store.objects import (
+    OBJECT_LIMIT,
+    KeysRotated,
+    config_number,
+    get_object,
+    is_object,
+    read_object,
+)
 from holdfast.store.pack import FOOTER_SIZE, HEADER_SIZE, PACK_LIMIT, PackInfo, object_name
-from holdfast.store.session import decode_condemned, is_aborted_marker
+from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
+from holdfast.store.sessions import decode_waits
+from holdfast.store.slots import SLOT_LIMIT, ForeignSlot, UselessSlot, read_card
 from holdfast.store.unpack import PackOpener, parse_trailer, read_pack, tail_range
 
-_FOLDERS = ("config/", "keys/", "index/", "snapshots/", "sessions/", "gc/")
+_FOLDERS = (
+    "config/",
+    "keys/",
+    "epochs/",
+    "index/",
+    "snapshots/",
+    "forgotten/",
+    "labels/",
+    "sessions/",
+    "gc/",
+)
 
 
 class Damage(NamedTuple):
@@ -49,15 +70,20 @@ class Listed(NamedTuple):
 def scrub_objects(backend: Backend, keys: Keys) -> Iterator[Damage]:
     """Open every object but the packs, and tell of each that is not what it should be."""
     checks: dict[str, Callable[[str, bytes], object]] = {
-        "config": lambda name, data: decode_settings(name, decode_plain(name, data), keys),
-        "keys": lambda name, data: check_slot(name, data, keys.repository),
+        "config": lambda name, data: _check_config(keys, name, data),
+        "keys": lambda name, data: read_card(name, data, keys),
+        "epochs": lambda name, data: _check_epoch(keys, name, data),
         "index": lambda name, data: decode_index(name, data, keys),
         "snapshots": lambda name, data: open_object(
             ObjectType.ABORTED if is_aborted_marker(name, data) else ObjectType.SNAPSHOT,
             keys, name, data,
         ),
+        "forgotten": lambda name, data: decode_forgotten(keys, name, data),
+        "labels": lambda name, data: open_object(ObjectType.LABEL, keys, name, data),
         "sessions": lambda name, data: open_object(ObjectType.SESSION, keys, name, data),
-        "gc": lambda name, data: decode_condemned(keys, name, data),
+        "gc": lambda name, data: (decode_waits if name.endswith(WAITS) else decode_condemned)(
+            keys, name, data
+        ),
     }  # fmt: skip
     limits = {"config": CONFIG_LIMIT, "keys": SLOT_LIMIT}
     for folder in _FOLDERS:
@@ -70,12 +96,54 @@ def scrub_objects(backend: Backend, keys: Keys) -> Iterator[Damage]:
                 limit = limits.get(kind, OBJECT_LIMIT)
                 read_object(backend, info.name, checks[kind], size=info.size, limit=limit)
             except DamagedRepository as error:
-                harmless = folder == "sessions/" or isinstance(error, ForeignSlot)
-                yield Damage(info.name, error.problem, harmless=harmless)
+                yield Damage(info.name, error.problem, harmless=_is_harmless(error, keys))
+            except KeysRotated:
+                raise
             except UnsupportedRepository as error:
                 yield Damage(info.name, str(error))
             except ObjectNotFound:
                 continue  # a backup or a reclaim beside us is done with it
+    yield from _missing_epochs(backend, keys)
+    yield from _leftovers(backend)
+
+
+def _leftovers(backend: Backend) -> Iterator[Damage]:
+    if isinstance(backend, Sweepable):
+        for left in backend.leftovers():
+            yield Damage(left.name, "left by a writer that was killed, or at work", harmless=True)
+
+
+class _Leftover(DamagedRepository):
+    """Something whole that is of no use any more."""
+
+
+def _is_harmless(error: DamagedRepository, keys: Keys) -> bool:
+    if isinstance(error, UselessSlot):
+        return error.epoch != keys.epoch  # else somebody replaced what it says of itself
+    return isinstance(error, _Leftover | ForeignSlot) or error.object.startswith("sessions/")
+
+
+def _check_config(keys: Keys, name: str, data: bytes) -> None:
+    plain = decode_plain(name, data)
+    # One that was in force before may be sealed with keys that are not accepted any more.
+    if config_number(name) == keys.config:
+        decode_sealed(name, plain, keys)
+
+
+def _check_epoch(keys: Keys, name: str, data: bytes) -> None:
+    epoch = int(name.removeprefix("epochs/").split("-")[0])
+    after = keys.at(epoch + 1) if epoch + 1 == keys.epoch or epoch + 1 in keys.older else None
+    if after is None or name != epoch_object(after):
+        raise _Leftover(name, "it is of a rotation of the keys that was interrupted or is at work")
+    decode_epoch(after, name, data)
+
+
+def _missing_epochs(backend: Backend, keys: Keys) -> Iterator[Damage]:
+    """The objects without which older epochs are not known."""
+    for epoch in range(keys.epoch, keys.known_down_to().epoch - 1, -1):
+        name = epoch_object(keys.at(epoch))
+        if epoch > 0 and all(info.name != name for info in backend.list("epochs/")):
+            yield Damage(name, f"it is missing: without it packs of epoch {epoch - 1} are lost")
 
 
 def list_packs(backend: Backend) -> Listed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
@@ -94,7 +94,7 @@ class Session:
         backend: Backend,
         keys: Keys,
         clock: Clock,
-        about: dict[str, object],
+        about: Mapping[str, object],
     ) -> None:
         """Announce the session.
 

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
-import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from holdfast.backend import Backend, ObjectInfo
+from holdfast.backend import Backend
 from holdfast.clock import Clock
 from holdfast.errors import (
-    BackendError,
     DamagedRepository,
-    HoldfastError,
-    ObjectExists,
     ObjectNotFound,
-    RepositoryExists,
-    RepositoryNotFound,
+    ObjectTruncated,
+    ObjectUnreadable,
     UnsupportedRepository,
     UsageError,
-    WrongPassword,
 )
-from holdfast.primitives.ids import PackName, SnapshotId, random_name
-from holdfast.primitives.kdf import KdfParams
+from holdfast.primitives.ids import PackName, SnapshotId
+from holdfast.store import forgotten, labels
 from holdfast.store.cache import IndexCache
 from holdfast.store.catalog import Catalog
-from holdfast.store.config import (
-    CONFIG_LIMIT,
-    PlainConfig,
-    Settings,
-    config_number,
-    decode_plain,
-    decode_settings,
-    encode_config,
-)
-from holdfast.store.envelope import ObjectType, open_object
-from holdfast.store.keys import SLOT_LIMIT, Keys, Password, open_slot, seal_slot
+from holdfast.store.config import PlainConfig, Settings
+from holdfast.store.consolidate import ConsolidateResult, consolidate
+from holdfast.store.envelope import HEADER_SIZE, ObjectType, open_object
+from holdfast.store.forgotten import Forgotten
+from holdfast.store.index import PackRow
+from holdfast.store.keys import Keys
 from holdfast.store.loader import Loader
-from holdfast.store.objects import objects, read_object
-from holdfast.store.pack import PackInfo, object_name
+from holdfast.store.objects import newest_config, objects, read_object
+from holdfast.store.pack import PackHeader, PackInfo, object_name, parse_header
+from holdfast.store.reclaim import Reclaim
 from holdfast.store.rehearsal import Rehearsal
+from holdfast.store.reindex import (
+    IndexSurvey,
+    clear_index,
+    put_index,
+    read_trailers,
+    survey_index,
+)
+from holdfast.store.salvage import Account, Salvaged, is_as_stored, own_account, salvage
 from holdfast.store.scrub import (
     Damage,
     Listed,
@@ -49,19 +49,25 @@ from holdfast.store.scrub import (
     scrub_objects,
     scrub_pack,
 )
-from holdfast.store.session import is_aborted_marker
+from holdfast.store.session import Session, condemned_packs, is_aborted_marker
+from holdfast.store.sessions import (
+    ReclaimInfo,
+    SessionInfo,
+    clear_session,
+    expire_session,
+    list_reclaims,
+    list_sessions,
+)
+from holdfast.store.sightings import Sightings
 from holdfast.store.writer import Repository, Writer
 
-_log = logging.getLogger(__name__)
-
 _SNAPSHOTS = "snapshots/"
-_RESTIC_KEY = re.compile(r"keys/[0-9a-f]{64}")
 
 
 class Store:
     """The content-addressed store of an open repository. Safe to use from several threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a store
         self,
         backend: Backend,
         keys: Keys,
@@ -69,13 +75,27 @@ class Store:
         config: tuple[str, PlainConfig],
         clock: Clock,
         cache: Path | None,
+        *,
+        slot: str | None = None,
     ) -> None:
-        """Take the parts; `create_store` and `open_store` make them."""
+        """Take the parts; the functions of `holdfast.store.opening` make them.
+
+        Args:
+            backend: where the repository is.
+            keys: of the repository.
+            settings: what is fixed for all writers.
+            config: the config in force, by name; "" when it is lost, and then nothing is written.
+            clock: for times.
+            cache: folder for indexes; None for no cache.
+            slot: the key slot that opened it; None when it was the recovery key.
+        """
         self.backend = backend
         self.keys = keys
         self.settings = settings
+        self.slot = slot
         self._config_name, self._config = config
         self._clock = clock
+        self._cache = cache
         self._pid = os.getpid()
         self._is_closed = False
         self.catalog = Catalog(backend, keys, IndexCache(cache, keys) if cache else None)
@@ -94,6 +114,65 @@ class Store:
                 "this repository was opened before the process forked: open it again in the child"
             )
 
+    def check_current(self) -> None:
+        """Refuse to write what others might not accept.
+
+        Raises:
+            UnsupportedRepository: this version cannot write here, or the settings or keys were
+                changed since the repository was opened.
+        """
+        self._check_writable()
+        if f"config/{newest_config(self.backend)}" != self._config_name:
+            raise UnsupportedRepository(
+                "the repository's settings were changed since it was opened: open it again"
+            )
+
+    @property
+    def has_config(self) -> bool:
+        """Whether the config is there, which it need not be with a recovery key."""
+        return bool(self._config_name)
+
+    @property
+    def plain_config(self) -> bytes:
+        """The plain part of the config."""
+        return self._config.raw
+
+    def with_config(self, keys: Keys, config: tuple[str, PlainConfig]) -> Store:
+        """The same repository with other keys and the config that they are from."""
+        return Store(
+            self.backend, keys, self.settings, config, self._clock, self._cache, slot=self.slot
+        )
+
+    def now_ns(self) -> int:
+        """Wall time in nanoseconds since the Unix epoch."""
+        return self._clock.now_ns()
+
+    def sightings(self) -> Sightings:
+        """How long other sessions have been silent."""
+        return Sightings(self._cache, self.keys, self._clock)
+
+    def announce(self, about: Mapping[str, object]) -> Session:
+        """A session that writes neither packs nor a snapshot, begun."""
+        self._check_writable()
+        return Session(self.backend, self.keys, self._clock, about)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        self._clock.wait(threading.Event(), seconds)
+
+    def _check_writable(self) -> None:
+        self.check_usable()
+        if not self._config_name:
+            raise UnsupportedRepository(
+                "this repository has lost its config and can only be read: put it back with "
+                "`holdfast key recovery --restore FILE`"
+            )
+        if self._config.write:
+            raise UnsupportedRepository(
+                f"writing to this repository takes {', '.join(self._config.write)}, which this "
+                "holdfast does not know: use a newer version"
+            )
+
     def loader(self) -> Loader:
         """A reader of blobs, to be closed after use."""
         self.check_usable()
@@ -101,10 +180,11 @@ class Store:
 
     def writer(
         self,
-        about: dict[str, object],
+        about: Mapping[str, object],
         *,
         compression: int | None = None,
         pack_size: int | None = None,
+        avoid: Collection[PackName] = (),
     ) -> Writer:
         """A writer's session, begun.
 
@@ -112,26 +192,59 @@ class Store:
             about: who writes, for others to see.
             compression: zstd level; the repository's own when None.
             pack_size: bytes; the repository's own when None.
+            avoid: packs that nothing is to be built upon.
 
         Raises:
             UnsupportedRepository: it uses something that this version cannot write.
             AccessDenied: the storage is read-only.
         """
-        self.check_usable()
-        if self._config.write:
-            raise UnsupportedRepository(
-                f"writing to this repository takes {', '.join(self._config.write)}, which this "
-                "holdfast does not know: use a newer version"
-            )
+        self._check_writable()
         repository = Repository(
             self.backend, self.keys, self.settings, self._config_name, self.catalog, self._clock
         )
-        return Writer(
+        writer = Writer(
             repository,
             about,
             compression=self.settings.compression if compression is None else compression,
             pack_size=pack_size or self.settings.pack_size,
         )
+        writer.avoid(avoid)
+        return writer
+
+    def reclaim(self, about: Mapping[str, object], expire_after: float) -> Reclaim:
+        """What giving space back does with the storage; see `Reclaim` for the arguments."""
+        self.check_usable()
+        return Reclaim(self.backend, self.keys, self.sightings(), about, expire_after)
+
+    def consolidate(self) -> ConsolidateResult:
+        """Merge small index objects, and leave out what tells of removed packs."""
+        self.check_usable()
+        return consolidate(self.backend, self.keys)
+
+    def sessions(self, *, details: bool = True) -> list[SessionInfo]:
+        """Every session that has objects in the storage; see `list_sessions`."""
+        self.check_usable()
+        return list_sessions(self.backend, self.keys, details=details)
+
+    def names_blobs_as(self, other: Store) -> bool:
+        """Whether equal blobs have equal ids in both, as they have after `init --like`."""
+        return self.keys.dedup == other.keys.dedup
+
+    def is_reclaimed(self) -> bool:
+        """Whether a reclaim has condemned packs and has not ended yet."""
+        return any(True for _ in objects(self.backend, "gc/"))
+
+    def reclaims(self) -> list[ReclaimInfo]:
+        """Every reclaim in progress; see `list_reclaims`."""
+        self.check_usable()
+        return list_reclaims(self.backend, self.keys)
+
+    def expire_session(self, session: SessionInfo, about: Mapping[str, object]) -> bool:
+        """Declare a session dead and clear it away; False when it had committed."""
+        self.check_current()
+        is_dead = expire_session(self.backend, self.keys, session.id, dict(about))
+        clear_session(self.backend, session)
+        return is_dead
 
     def chunker_seed(self) -> bytes:
         """The secret that moves the cut points of this repository's files."""
@@ -152,6 +265,46 @@ class Store:
     def read_trailer(self, pack: PackName, size: int) -> PackInfo:
         """What a stored pack of so many bytes says is in it; see `holdfast.store.scrub`."""
         return read_trailer(self.backend, self.keys, pack, size)
+
+    def own_account(self, pack: PackName) -> Account | None:
+        """What a pack says of itself; see `holdfast.store.salvage`."""
+        return own_account(self.backend, self.keys, pack)
+
+    def salvage(self, pack: PackName, accounts: Sequence[Account]) -> Iterator[Salvaged]:
+        """Every blob of a damaged pack that can still be read; see `holdfast.store.salvage`."""
+        return salvage(self.backend, self.keys, pack, accounts)
+
+    def is_as_stored(self, pack: PackName) -> bool:
+        """Whether the bytes of a pack match its name."""
+        return is_as_stored(self.backend, pack)
+
+    def survey_index(self) -> IndexSurvey:
+        """What the index tells of, compared with what is there; see `survey_index`."""
+        return survey_index(self.backend, self.keys)
+
+    def read_trailers(
+        self, packs: Iterable[tuple[PackName, int]]
+    ) -> Iterator[PackInfo | DamagedRepository]:
+        """What packs say is in them; see `holdfast.store.reindex`."""
+        return read_trailers(self.backend, self.keys, packs)
+
+    def put_index(self, packs: Iterable[PackInfo]) -> None:
+        """Tell the index of packs."""
+        put_index(self.backend, self.keys, packs)
+
+    def clear_index(self, unreadable: Iterable[str], missing: Collection[PackName]) -> None:
+        """Delete what nobody can read of the index, and what it tells of missing packs."""
+        clear_index(self.backend, self.keys, unreadable, missing)
+
+    def condemned(self) -> set[PackName]:
+        """The packs that reclaims in progress will delete; see `condemned_packs`."""
+        self.check_usable()
+        return condemned_packs(self.backend, self.keys)
+
+    @staticmethod
+    def pack_header(row: PackRow) -> PackHeader:
+        """What the header of a pack says."""
+        return parse_header(row.header, row.name)
 
     @staticmethod
     def pack_object(pack: PackName) -> str:
@@ -180,146 +333,82 @@ class Store:
         except ObjectNotFound:
             return None
 
+    def delete_snapshot(self, id_: SnapshotId) -> None:
+        """Remove a snapshot, which was put among the forgotten or is damaged; it may be gone.
+
+        Raises:
+            DamagedRepository: what is there marks a dead session, and has to stay.
+        """
+        name = _SNAPSHOTS + id_
+        with contextlib.suppress(ObjectNotFound):
+            with contextlib.suppress(ObjectTruncated, ObjectUnreadable):
+                header = self.backend.get(name, 0, HEADER_SIZE)
+                if is_aborted_marker(name, header):
+                    raise DamagedRepository(name, "it marks a dead session and has to stay")
+            self.backend.delete(name)
+
+    def forgotten_ids(self) -> list[SnapshotId]:
+        """The ids of forgotten snapshots; one that is a snapshot as well is just that."""
+        self.check_usable()
+        names = {info.name for info in objects(self.backend, forgotten.FOLDER)}
+        return sorted(SnapshotId(name.removeprefix(forgotten.FOLDER)) for name in names)
+
+    def forgotten(self, id_: SnapshotId) -> Forgotten | None:
+        """A forgotten snapshot; None when it is gone.
+
+        Raises:
+            DamagedRepository: damaged or forged.
+        """
+        try:
+            return forgotten.read_forgotten(self.backend, self.keys, id_)
+        except ObjectNotFound:
+            return None
+
+    def put_forgotten(self, id_: SnapshotId, record: bytes, *, replace: bool = False) -> None:
+        """Put a snapshot among the forgotten (`replace`: what is there is damaged).
+
+        Only then may it be removed.
+        """
+        kept = Forgotten(record, self._clock.now_ns())
+        forgotten.put_forgotten(self.backend, self.keys, id_, kept, replace=replace)
+
+    def delete_forgotten(self, id_: SnapshotId) -> None:
+        """Forget a snapshot for good; it may be gone already."""
+        with contextlib.suppress(ObjectNotFound):
+            self.backend.delete(forgotten.FOLDER + id_)
+
+    def label_names(self, snapshot: SnapshotId | None = None) -> dict[SnapshotId, list[str]]:
+        """The names of the labels of one snapshot or of all, for each that has any."""
+        self.check_usable()
+        return labels.list_labels(self.backend, snapshot)
+
+    def label(self, snapshot: SnapshotId, name: str) -> bytes | None:
+        """The record of a snapshot's label; None when it is gone.
+
+        Raises:
+            DamagedRepository: damaged or forged.
+        """
+        try:
+            return labels.read_label(self.backend, self.keys, self.label_object(snapshot, name))
+        except ObjectNotFound:
+            return None
+
+    def put_label(self, snapshot: SnapshotId, record: bytes) -> str:
+        """Store a label of a snapshot; returns its name."""
+        return labels.put_label(self.backend, self.keys, snapshot, record)
+
+    def delete_label(self, snapshot: SnapshotId, name: str) -> None:
+        """Remove a label of a snapshot that is no more; it may be gone already."""
+        with contextlib.suppress(ObjectNotFound):
+            self.backend.delete(self.label_object(snapshot, name))
+
+    @staticmethod
+    def label_object(snapshot: SnapshotId, name: str) -> str:
+        """The name of the object that is a snapshot's label."""
+        return labels.label_object(snapshot, name)
+
     def _open_snapshot(self, name: str, data: bytes) -> bytes | None:
         if is_aborted_marker(name, data):
             open_object(ObjectType.ABORTED, self.keys, name, data)
             return None
         return open_object(ObjectType.SNAPSHOT, self.keys, name, data)
-
-
-def create_store(
-    backend: Backend,
-    password: Password,
-    settings: Settings,
-    kdf: KdfParams,
-    clock: Clock,
-    cache: Path | None,
-) -> Store:
-    """Make a repository. Its config comes last, so that a crash before leaves none.
-
-    Raises:
-        RepositoryExists: there is one.
-        UnsupportedRepository: another program's is there.
-    """
-    _refuse_existing(backend)
-    keys = Keys.generate()
-    now = clock.now_ns()
-    slot = f"keys/{random_name()}"
-    backend.put(slot, seal_slot(slot, keys, password, kdf, now))
-    name = "config/0"
-    data = encode_config(0, keys, settings, now, None)
-    try:
-        if backend.capabilities().put_if_absent:
-            backend.put_if_absent(name, data)
-        else:
-            backend.put(name, data)
-    except ObjectExists:
-        # A repeated request finds the object of the first one, which got through.
-        if backend.get(name) != data:
-            raise RepositoryExists(
-                f"another client just made a repository at {backend.location}"
-            ) from None
-    return Store(backend, keys, settings, (name, decode_plain(name, data)), clock, cache)
-
-
-def _refuse_existing(backend: Backend) -> None:
-    _refuse_restic(backend)
-    if _newest_config(backend) is not None:
-        raise RepositoryExists(
-            f"there is a repository at {backend.location} already: use it, or choose another place"
-        )
-    if _has_lost_its_config(backend):
-        raise _no_config()
-
-
-def _has_lost_its_config(backend: Backend) -> bool:
-    """Whether there is a repository all the same: a crashed `init` leaves no more than a slot."""
-    return any(True for folder in (_SNAPSHOTS, "data/") for _ in objects(backend, folder))
-
-
-def _no_config() -> DamagedRepository:
-    return DamagedRepository(
-        "config/0", "it is missing, though the rest of a repository is there", _RESTORE_ADVICE
-    )
-
-
-def _refuse_restic(backend: Backend) -> None:
-    try:
-        backend.stat("config")
-        slots = [info.name for info in backend.list("keys/")]
-    except ObjectNotFound:
-        return
-    except BackendError as error:
-        _log.debug("cannot tell whether this is a restic repository: %s", error)
-        return
-    if not any(_RESTIC_KEY.fullmatch(name) for name in slots):
-        return
-    raise UnsupportedRepository(
-        f"{backend.location} is a restic repository; holdfast has a format of its own: "
-        "choose another place and back up again from the sources"
-    )
-
-
-def _newest_config(backend: Backend) -> str | None:
-    numbers = (config_number(info.name) for info in backend.list("config/"))
-    newest = max((number for number in numbers if number is not None), default=None)
-    return None if newest is None else f"config/{newest}"
-
-
-def open_store(backend: Backend, password: Password, clock: Clock, cache: Path | None) -> Store:
-    """Open a repository.
-
-    Raises:
-        RepositoryNotFound: nothing is there.
-        WrongPassword: no slot opens.
-        DamagedRepository: the config or every slot is damaged or missing.
-        UnsupportedRepository: a newer version's, or another program's.
-    """
-    name = _newest_config(backend)
-    slots = sorted(objects(backend, "keys/"))
-    if name is None:
-        _refuse_restic(backend)
-        if _has_lost_its_config(backend):
-            raise _no_config()
-        raise RepositoryNotFound(
-            f"there is no repository at {backend.location}: `holdfast init -b …` makes one"
-        )
-    plain = read_object(backend, name, decode_plain, limit=CONFIG_LIMIT)
-    keys = _open_keys(backend, slots, plain.repository, password)
-    return Store(backend, keys, decode_settings(name, plain, keys), (name, plain), clock, cache)
-
-
-_RESTORE_ADVICE = "put back a copy of it if there is one"
-
-
-def _open_keys(
-    backend: Backend, slots: Sequence[ObjectInfo], repository: bytes, password: Password
-) -> Keys:
-    def open_(name: str, data: bytes) -> Keys | None:
-        return open_slot(name, data, repository, password)
-
-    problems: list[DamagedRepository | UnsupportedRepository] = []
-    for slot in slots:
-        try:
-            keys = read_object(backend, slot.name, open_, size=slot.size, limit=SLOT_LIMIT)
-        except (DamagedRepository, UnsupportedRepository) as error:
-            # One bad slot must not lock out those who have another.
-            _log.warning("%s", error)
-            problems.append(error)
-            continue
-        except ObjectNotFound:
-            continue  # removed by another client
-        if keys is not None:
-            return keys
-    if problems:
-        raise _no_other_slot(problems[0])
-    if not slots:
-        raise DamagedRepository("keys/", "there is no key slot left", _RESTORE_ADVICE)
-    raise WrongPassword(f"no key slot of {backend.location} opens with this password")
-
-
-def _no_other_slot(error: DamagedRepository | UnsupportedRepository) -> HoldfastError:
-    if isinstance(error, UnsupportedRepository):
-        return error
-    problem = f"{error.problem}, and no other key slot opens with this password"
-    return DamagedRepository(error.object, problem, _RESTORE_ADVICE)

@@ -1,39 +1,38 @@
 """The index in memory: one binary search a lookup, and no Python object for a blob.
 
 Blobs are rows of 44 bytes in sorted columns, either mapped from the cache's file or built here;
-segments and packs are rows of their own. A first table cuts the ids, which are uniform, into
-buckets of about 16 rows, and a search within a bucket is one call. Blobs that were just added
-wait in a dictionary until there are enough of them to be worth merging.
+segments and packs are rows of their own. Blobs that were just added wait in a dictionary until
+there are enough of them to be worth merging. What is in a removed pack is never found, whenever
+the table learns that it was removed.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 from array import array
-from bisect import bisect_left
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from mmap import mmap
-from typing import NamedTuple, TypeAlias
+from itertools import compress
+from typing import NamedTuple
 
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
+from holdfast.store.columns import Columns, Place, Rows, Run, merge
 from holdfast.store.index import PLACE_ROW, SEGMENT_ROW, IndexObject, PackRow, uint32s
 from holdfast.store.pack import HEADER_SIZE, PackInfo, Segment
-
-Searchable: TypeAlias = bytes | bytearray | mmap
-
-_Place: TypeAlias = tuple[int, int, int]
-"""Number of a segment, offset and length, as in `PLACE_ROW`."""
-
-Firsts: TypeAlias = "array[int] | memoryview"
 
 RECENT_LIMIT = 1 << 15
 """Blobs that wait in the dictionary before they are merged into columns."""
 
-_BUCKET_ROWS = 16
 _PACK_ROW = struct.Struct(f"<32s{HEADER_SIZE}sI")
 _SESSION_AT = 20
 PACK_ROW_SIZE = _PACK_ROW.size
+_NOWHERE = (1 << 32) - 1
+"""Number of a segment that is not kept: its pack was removed."""
+
+_FEW = 4
+"""A base of more than so many times as many rows is left alone when rows are added."""
 
 
 class Location(NamedTuple):
@@ -46,159 +45,72 @@ class Location(NamedTuple):
     length: int
 
 
-class Run:
-    """Sorted columns of blobs.
-
-    Attributes:
-        rows: number of blobs.
-        ids: what holds the ids, at `ids_at`, 32 bytes a row, ascending.
-        places: rows of `PLACE_ROW`.
-        first: number of the first row of each bucket, and at last the number of rows.
-    """
-
-    def __init__(
-        self, ids: Searchable, ids_at: int, places: memoryview, first: Firsts, rows: int
-    ) -> None:
-        self.rows = rows
-        self.ids = ids
-        self.ids_at = ids_at
-        self.places = places
-        self.first = first
-        self._shift = 32 - (len(first) - 1).bit_length() + 1
-
-    @classmethod
-    def build(cls, ids: bytes | bytearray, places: bytes | bytearray) -> Run:
-        """A run from sorted columns."""
-        rows = len(ids) // ID_SIZE
-        return cls(ids, 0, memoryview(places), _first_table(ids, rows), rows)
-
-    def find(self, blob: bytes) -> int:
-        """The first row with that id, or -1."""
-        bucket = int.from_bytes(blob[:4], "big") >> self._shift
-        place = self.ids_at + self.first[bucket] * ID_SIZE
-        end = self.ids_at + self.first[bucket + 1] * ID_SIZE
-        while (place := self.ids.find(blob, place, end)) >= 0:
-            row, rest = divmod(place - self.ids_at, ID_SIZE)
-            if not rest:
-                return row
-            place += 1
-        return -1
-
-    def id(self, row: int) -> bytes:
-        """The id in a row."""
-        place = self.ids_at + row * ID_SIZE
-        return bytes(self.ids[place : place + ID_SIZE])
-
-    def place(self, row: int) -> _Place:
-        """Segment number, offset and length in a row."""
-        segment, offset, length = PLACE_ROW.unpack_from(self.places, row * PLACE_ROW.size)
-        return segment, offset, length
-
-    def merged(self, more: Sequence[tuple[bytes, bytes]]) -> Run:
-        """This run with more (id, packed place) rows, which are sorted."""
-        ids, places = bytearray(), bytearray()
-        done = 0
-        for blob, packed in more:
-            row = self._insertion(blob)
-            if row > done:
-                self._copy(done, row, ids, places)
-                done = row
-            ids += blob
-            places += packed
-        self._copy(done, self.rows, ids, places)
-        return Run.build(ids, places)
-
-    def _copy(self, start: int, end: int, ids: bytearray, places: bytearray) -> None:
-        at = self.ids_at
-        ids += self.ids[at + start * ID_SIZE : at + end * ID_SIZE]
-        places += self.places[start * PLACE_ROW.size : end * PLACE_ROW.size]
-
-    def _insertion(self, blob: bytes) -> int:
-        bucket = int.from_bytes(blob[:4], "big") >> self._shift
-        rows = range(self.first[bucket], self.first[bucket + 1])
-        return rows.start + bisect_left(rows, blob, key=self.id)
-
-
-def _first_table(ids: bytes | bytearray, rows: int) -> array[int]:
-    bits = max(rows // _BUCKET_ROWS, 1).bit_length() - 1
-    prefixes = array("I")
-    step = 1 << 16
-    view = memoryview(ids)
-    for start in range(0, rows, step):
-        prefixes.extend(uint32s(view[start * ID_SIZE : (start + step) * ID_SIZE])[:: ID_SIZE // 4])
-    # The ids' first bytes are the most significant, the columns are little-endian.
-    prefixes.byteswap()
-    shift = 32 - bits
-    table = array("I", (bisect_left(prefixes, bucket << shift) for bucket in range(1 << bits)))
-    table.append(rows)
-    return table
-
-
-class Rows:
-    """A table of fixed-size rows: those of the cache's file, then those added since."""
-
-    def __init__(self, size: int, base: memoryview | None = None) -> None:
-        self._size = size
-        self._base = memoryview(b"") if base is None else base
-        self._more = bytearray()
-
-    def __len__(self) -> int:
-        return (len(self._base) + len(self._more)) // self._size
-
-    def append(self, row: bytes) -> int:
-        """Add a row; returns its number."""
-        self._more += row
-        return len(self) - 1
-
-    def row(self, number: int) -> bytes | memoryview | bytearray:
-        """The bytes of a row."""
-        place = number * self._size
-        if place < len(self._base):
-            return self._base[place : place + self._size]
-        place -= len(self._base)
-        return self._more[place : place + self._size]
-
-    def parts(self) -> tuple[memoryview, bytearray]:
-        """All rows, in two pieces."""
-        return self._base, self._more
-
-
 class Table:
     """Every blob that is known, and where it is.
 
     Any thread may add and any may look up: adding takes a lock, looking up relies on what is
     added being complete before it can be found.
+
+    Attributes:
+        packs: rows of packs, in the order of their numbers, which never change.
+        segments: rows of `SEGMENT_ROW`.
+        base: the blobs, but for what was added since it was made.
+        removed: packs of which nothing is found, whether the table knows them or not.
     """
 
     def __init__(self) -> None:
         self.packs = Rows(PACK_ROW_SIZE)
         self.segments = Rows(SEGMENT_ROW.size)
         self.base = Run.build(b"", b"")
+        self.removed: set[PackName] = set()
+        self._gone: set[int] = set()
+        self._has_gone_rows = False
         self._overlay = Run.build(b"", b"")
-        self._recent: dict[bytes, tuple[_Place, ...]] = {}
+        self._recent: dict[bytes, tuple[Place, ...]] = {}
         self._recent_rows = 0
         self._numbers: dict[PackName, int] | None = None
         self._lock = threading.Lock()
 
     @classmethod
-    def of_columns(cls, packs: memoryview, segments: memoryview, base: Run) -> Table:
-        """A table over columns that are in memory or mapped already."""
+    def of_columns(
+        cls,
+        packs: memoryview,
+        segments: memoryview,
+        base: Run,
+        removed: Iterable[tuple[PackName, int | None]] = (),
+    ) -> Table:
+        """A table over columns that are in memory or mapped already.
+
+        Args:
+            packs: rows of packs.
+            segments: rows of `SEGMENT_ROW`.
+            base: the blobs; none is in a removed pack.
+            removed: packs with their numbers, if they have any.
+        """
         table = cls()
         table.packs = Rows(PACK_ROW_SIZE, packs)
         table.segments = Rows(SEGMENT_ROW.size, segments)
         table.base = base
+        for name, number in removed:
+            table.removed.add(name)
+            if number is not None:
+                table._gone.add(number)
         return table
+
+    def removed_rows(self) -> Iterator[tuple[PackName, int | None]]:
+        """All removed packs, with their numbers as far as they are known here."""
+        return ((name, self.pack_number(name)) for name in sorted(self.removed))
 
     def __len__(self) -> int:
         return self.base.rows + self._overlay.rows + self._recent_rows
 
     def known(self, blob: bytes, excluded: Container[int]) -> int:
-        """Number of a pack that holds the blob and is not excluded, or -1."""
+        """Number of a pack that holds the blob and is not excluded or removed, or -1."""
         segment = self._first_segment(blob)
         if segment < 0:
             return -1
         pack: int = SEGMENT_ROW.unpack(self.segments.row(segment))[0]
-        if pack not in excluded:
+        if pack not in excluded and pack not in self._gone:
             return pack
         usable = (at.pack for at in self.locate(blob) if at.pack not in excluded)
         return next(usable, -1)
@@ -214,14 +126,15 @@ class Table:
         return -1
 
     def locate(self, blob: bytes) -> list[Location]:
-        """Every place where a blob is, excluded packs among them."""
+        """Every place where a blob is, excluded packs among them, but no removed ones."""
         places = list(self._recent.get(blob, ()))
         for run in (self._overlay, self.base):
             row = run.find(blob)
             while 0 <= row < run.rows and run.id(row) == blob:
                 places.append(run.place(row))
                 row += 1
-        return [self._location(*place) for place in places]
+        found = [self._location(*place) for place in places]
+        return [at for at in found if at.pack not in self._gone] if self._gone else found
 
     def _location(self, number: int, offset: int, length: int) -> Location:
         pack, start, stored, raw, mixed = SEGMENT_ROW.unpack(self.segments.row(number))
@@ -234,6 +147,17 @@ class Table:
             return None
         segment, length = places[0].segment, places[0].length
         return length, -(-segment.stored * length // max(segment.raw, 1))
+
+    def rows(self) -> Iterator[tuple[BlobId, Location]]:
+        """Every blob with every place it is in, ascending by id."""
+        self.flatten()
+        run = self.base  # what is added meanwhile makes a new one
+        for row in range(run.rows):
+            at = self._location(*run.place(row))
+            if at.pack not in self._gone:
+                yield BlobId(run.id(row)), at
+
+    # Packs
 
     def pack(self, number: int) -> PackRow:
         """A pack by its number."""
@@ -248,25 +172,48 @@ class Table:
         return self._numbers.get(name)
 
     def pack_rows(self) -> Iterable[PackRow]:
-        """All packs, in the order of their numbers."""
+        """All packs in the order of their numbers, removed ones too: see `is_removed`."""
         return (self.pack(number) for number in range(len(self.packs)))
+
+    def is_removed(self, number: int) -> bool:
+        """Whether nothing is to be read from the pack of that number any more."""
+        return number in self._gone
 
     def agrees(self, info: PackInfo) -> bool:
         """Whether every blob of a pack's trailer is known to be where the trailer says."""
         number = self.pack_number(info.name)
+        if number is None or number in self._gone:
+            return False
         for blob, ordinal, offset, length in info.blobs:
-            expected = Location(number or 0, ordinal, info.segments[ordinal], offset, length)
+            expected = Location(number, ordinal, info.segments[ordinal], offset, length)
             if expected not in self.locate(blob):
                 return False
-        return number is not None
+        return True
+
+    def remove(self, packs: Iterable[PackName]) -> None:
+        """Learn that packs were removed; the table need not know them."""
+        with self._lock:
+            self._remove(packs)
+
+    def _remove(self, packs: Iterable[PackName]) -> None:
+        for name in packs:
+            self.removed.add(name)
+            number = self.pack_number(name)
+            if number is not None and number not in self._gone:
+                self._gone.add(number)
+                self._has_gone_rows = True
 
     def _new_pack(self, row: PackRow) -> int | None:
         if self.pack_number(row.name) is not None or self._numbers is None:
             return None
         digest = bytes.fromhex(row.name[:64])
         number = self.packs.append(_PACK_ROW.pack(digest, row.header, row.size))
+        if row.name in self.removed:
+            self._gone.add(number)
         self._numbers[row.name] = number
         return number
+
+    # Adding
 
     def add_pack(self, info: PackInfo) -> int | None:
         """Take in one pack; returns its number, None when it was known already."""
@@ -275,96 +222,157 @@ class Table:
 
     def _add_pack(self, info: PackInfo) -> int | None:
         number = self._new_pack(PackRow(info.name, info.header, info.size))
-        if number is None:
-            return None
+        if number is None or number in self._gone:
+            return number
         first = len(self.segments)
         for ordinal, (offset, stored, raw, codec) in enumerate(info.segments):
             self.segments.append(
                 SEGMENT_ROW.pack(number, offset, stored, raw, ordinal << 8 | codec)
             )
-        self._wait(
-            [(blob, (first + at, offset, length)) for blob, at, offset, length in info.blobs]
-        )
+        for blob, at, offset, length in info.blobs:
+            self._wait(blob, (first + at, offset, length))
+        self._settle_many()
         return number
 
     def add_object(self, index: IndexObject) -> None:
         """Take in the rows of an index object, except those that are known already."""
+        self.add_objects([index])
+
+    def add_objects(self, objects: Sequence[IndexObject]) -> None:
+        """Take in the rows of many index objects at once, which costs less than one by one."""
         with self._lock:
-            self._add_object(index)
+            for index in objects:
+                self._remove(index.removed)
+            repeated = self._repeated(objects)
+            segments = self._segments_of(repeated)
+            several = [self._renumbered(index, repeated, segments) for index in objects]
+            rows = sum(each.rows for each in several)
+            if rows < RECENT_LIMIT:
+                for each in several:
+                    self._wait_all(each)
+                self._settle_many()
+            elif rows * _FEW < self.base.rows:
+                self._settle(several)
+            else:
+                self._merge(several)
 
-    def _add_object(self, index: IndexObject) -> None:
-        new = [self._new_pack(row) for row in index.packs]
-        numbers = [
-            self.pack_number(row.name) if number is None else number
-            for row, number in zip(index.packs, new, strict=True)
-        ]
-        # An object written twice, or merged from others, tells of packs that are known already.
-        known = [number is None for number in new]
-        first = len(self.segments)
-        told: list[bool] = []
+    def _repeated(self, objects: Sequence[IndexObject]) -> set[PackName]:
+        """The packs that are told of more than once: by objects merged from others, say."""
+        times = Counter(row.name for index in objects for row in index.packs)
+        return {
+            name for name, told in times.items() if told > 1 or self.pack_number(name) is not None
+        }
+
+    def _segments_of(self, packs: Iterable[PackName]) -> dict[bytes, int]:
+        """The numbers of these packs' segments that are known, by their rows."""
+        numbers = {self.pack_number(name) for name in packs} - {None}
+        if not numbers:
+            return {}
+        return {
+            SEGMENT_ROW.pack(*row): at
+            for at, row in enumerate(self.segments.unpacked(SEGMENT_ROW))
+            if row[0] in numbers
+        }
+
+    def _renumbered(
+        self, index: IndexObject, repeated: Container[PackName], segments: dict[bytes, int]
+    ) -> Columns:
+        """The rows of an object with our numbers of segments, but none in removed packs."""
+        numbers, is_new = array("I"), True
+        for row in index.packs:
+            number = self._new_pack(row)
+            numbers.append((self.pack_number(row.name) or 0) if number is None else number)
+            is_new = is_new and row.name not in repeated and numbers[-1] not in self._gone
+        if is_new:
+            return _moved(index, self._all_segments(index, numbers))
+        known = [row.name in repeated for row in index.packs]
+        ours = array("I")
         for pack, *rest in SEGMENT_ROW.iter_unpack(index.segments):
-            self.segments.append(SEGMENT_ROW.pack(numbers[pack], *rest))
-            told.append(known[pack])
-        ids = index.ids
-        rows = (
-            (ids[row * ID_SIZE : (row + 1) * ID_SIZE], (first + segment, offset, length))
-            for row, (segment, offset, length) in enumerate(PLACE_ROW.iter_unpack(index.places))
-        )
-        more = [
-            (blob, place)
-            for blob, place in rows
-            if not told[place[0] - first] or self._location(*place) not in self.locate(blob)
-        ]
-        if len(more) < RECENT_LIMIT:
-            self._wait(more)
-        else:
-            self._settle()
-            self._overlay = self._overlay.merged(
-                [(blob, PLACE_ROW.pack(*place)) for blob, place in more]
-            )
+            packed = SEGMENT_ROW.pack(numbers[pack], *rest)
+            if numbers[pack] in self._gone:
+                ours.append(_NOWHERE)
+            elif known[pack] and packed in segments:
+                ours.append(segments[packed])
+            else:
+                ours.append(self.segments.append(packed))
+                if known[pack]:
+                    segments[packed] = ours[-1]
+        return _moved(index, ours)
 
-    def _wait(self, more: Sequence[tuple[bytes, _Place]]) -> None:
-        """Put rows into the dictionary, where it costs little to add a few."""
-        for blob, place in more:
-            self._recent[blob] = (*self._recent.get(blob, ()), place)
-        self._recent_rows += len(more)
+    def _all_segments(self, index: IndexObject, packs: array[int]) -> array[int]:
+        """Take in all segments of an object; returns their numbers."""
+        fields, width = uint32s(index.segments), SEGMENT_ROW.size // 4
+        fields[::width] = array("I", map(packs.__getitem__, fields[::width]))
+        first = len(self.segments)
+        self.segments.extend(_little(fields))
+        return array("I", range(first, len(self.segments)))
+
+    def _wait_all(self, columns: Columns) -> None:
+        for row in range(columns.rows):
+            blob, place = columns.id(row), columns.place(row)
+            if self._first_segment(blob) < 0 or self._location(*place) not in self.locate(blob):
+                self._wait(blob, place)
+
+    def _wait(self, blob: bytes, place: Place) -> None:
+        """Put a row into the dictionary, where it costs little to add a few."""
+        self._recent[blob] = (*self._recent.get(blob, ()), place)
+        self._recent_rows += 1
+
+    def _settle_many(self) -> None:
         if self._recent_rows >= RECENT_LIMIT:
             self._settle()
 
-    def _settle(self) -> None:
-        """Merge what waits in the dictionary into the overlay."""
-        if self._recent_rows:
-            more = [
-                (blob, PLACE_ROW.pack(*place))
+    def _settle(self, more: Sequence[Columns] = ()) -> None:
+        """Merge what waits in the dictionary, and more, into the overlay."""
+        self._overlay = merge([self._overlay, self._waiting(), *more])
+        self._recent, self._recent_rows = {}, 0
+
+    def _waiting(self) -> Columns:
+        return Columns.of(
+            [
+                blob + PLACE_ROW.pack(*place)
                 for blob in sorted(self._recent)
                 for place in self._recent[blob]
             ]
-            self._overlay = self._overlay.merged(more)
-            self._recent, self._recent_rows = {}, 0
+        )
 
     def flatten(self) -> None:
-        """Merge everything into one run."""
+        """Merge everything into one run, without the rows of removed packs."""
         with self._lock:
-            self._flatten()
+            if self._recent_rows or self._overlay.rows or self._has_gone_rows:
+                self._merge([])
 
-    def _flatten(self) -> None:
-        self._settle()
-        if self._overlay.rows:
-            run = self._overlay
-            step = 1 << 16
-            for start in range(0, run.rows, step):
-                end = min(start + step, run.rows)
-                self.base = self.base.merged(
-                    [
-                        (run.id(row), bytes(run.places[row * 12 : row * 12 + 12]))
-                        for row in range(start, end)
-                    ]
-                )
-            self._overlay = Run.build(b"", b"")
+    def _merge(self, more: Sequence[Columns]) -> None:
+        gone = self._gone_segments() if self._has_gone_rows else None
+        self.base = merge([self.base, self._overlay, self._waiting(), *more], gone)
+        self._overlay = Run.build(b"", b"")
+        self._recent, self._recent_rows = {}, 0
+        self._has_gone_rows = False
 
-    def rows(self) -> Iterator[tuple[BlobId, Location]]:
-        """Every blob with every place it is in, ascending by id."""
-        self.flatten()
-        run = self.base  # what is added meanwhile makes a new one
-        for row in range(run.rows):
-            yield BlobId(run.id(row)), self._location(*run.place(row))
+    def _gone_segments(self) -> set[int]:
+        rows = enumerate(self.segments.unpacked(SEGMENT_ROW))
+        return {at for at, row in rows if row[0] in self._gone}
+
+
+def _moved(index: IndexObject, segments: array[int]) -> Columns:
+    """The columns of an object, whose segments have new numbers; without those that have none."""
+    numbers = uint32s(index.places)
+    moved = array("I", map(segments.__getitem__, numbers[::3]))
+    numbers[::3] = moved
+    places = _little(numbers)
+    if _NOWHERE not in segments:
+        return Columns(index.ids, 0, memoryview(places), index.rows)
+    keep = [number != _NOWHERE for number in moved]
+    ids = b"".join(compress(_pieces(index.ids, ID_SIZE), keep))
+    places = b"".join(compress(_pieces(places, PLACE_ROW.size), keep))
+    return Columns(ids, 0, memoryview(places), sum(keep))
+
+
+def _little(numbers: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _pieces(data: bytes | bytearray, size: int) -> Iterator[bytes | bytearray]:
+    return (data[at : at + size] for at in range(0, len(data), size))

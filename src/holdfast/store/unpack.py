@@ -11,7 +11,8 @@ from holdfast.primitives.compression import decompress
 from holdfast.primitives.crypto import Buffer, Domain, Forged, Opener
 from holdfast.primitives.hashing import DIGEST_SIZE, digest, keyed, keyed_stream
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
-from holdfast.store.keys import Keys
+from holdfast.store.keys import Keys, NoMaster
+from holdfast.store.objects import NewerKeys
 from holdfast.store.pack import (
     FOOTER,
     FOOTER_SIZE,
@@ -21,6 +22,7 @@ from holdfast.store.pack import (
     TRAILER_BLOB,
     TRAILER_SEGMENT,
     Codec,
+    PackHeader,
     PackInfo,
     Placed,
     Segment,
@@ -40,10 +42,11 @@ class PackOpener:
         """Derive the pack's key and compare its commitment.
 
         Raises:
-            DamagedRepository: the header is damaged, or not of this repository.
+            DamagedRepository: the header is damaged, or not of this repository, or the keys of
+                its epoch are not known.
         """
         parsed = parse_header(header, name)
-        key, commitment = derive_pack_key(keys, parsed.kind, parsed.session, parsed.salt)
+        key, commitment = _key_of(parsed, keys, object_name(name))
         if not hmac.compare_digest(commitment, parsed.commitment):
             raise DamagedRepository(object_name(name), "its header is damaged or forged")
         self.name = name
@@ -96,6 +99,15 @@ class PackOpener:
             raise DamagedRepository(object_name(self.name), "its trailer is damaged") from None
 
 
+def _key_of(header: PackHeader, keys: Keys, where: str) -> tuple[bytes, bytes]:
+    if header.epoch > keys.epoch:
+        raise NewerKeys(where, header.epoch, keys.config)
+    try:
+        return derive_pack_key(keys, header.epoch, header.kind, header.session, header.salt)
+    except NoMaster as error:
+        raise DamagedRepository(where, str(error)) from None
+
+
 def tail_range(opener: PackOpener, size: int, footer: Buffer) -> tuple[int, int, int, int]:
     """Where the trailer is: offset, length, number of segments, length of the filler.
 
@@ -120,7 +132,12 @@ def parse_trailer(opener: PackOpener, header: bytes, size: int, trailer: bytes) 
     except ValueError as error:
         raise DamagedRepository(where, f"its trailer: {error}") from None
     match record:
-        case {"segments": bytes(rows), "blobs": bytes(ids), "places": bytes(places)} if (
+        case {
+            "segments": bytes(rows),
+            "blobs": bytes(ids),
+            "places": bytes(places),
+            "level": int(level),
+        } if (
             len(rows) % TRAILER_SEGMENT.size == 0
             and len(ids) % ID_SIZE == 0
             and len(ids) // ID_SIZE * TRAILER_BLOB.size == len(places)
@@ -134,7 +151,7 @@ def parse_trailer(opener: PackOpener, header: bytes, size: int, trailer: bytes) 
         for i, row in enumerate(TRAILER_BLOB.iter_unpack(places))
     ]
     check_places(where, size, segments, blobs)
-    return PackInfo(opener.name, header[:HEADER_SIZE], size, segments, blobs)
+    return PackInfo(opener.name, header[:HEADER_SIZE], size, segments, blobs, level)
 
 
 def check_places(

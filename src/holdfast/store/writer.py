@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
@@ -16,9 +16,11 @@ from holdfast.primitives.compression import Compressor
 from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId, random_name
 from holdfast.store.catalog import Catalog
-from holdfast.store.config import Settings, config_number
+from holdfast.store.config import Settings
 from holdfast.store.index import OBJECT_ROWS, encode_index
 from holdfast.store.keys import Keys
+from holdfast.store.labels import put_label
+from holdfast.store.objects import newest_config
 from holdfast.store.pack import Kind, PackInfo, blob_key, object_name
 from holdfast.store.packer import SEGMENT_SIZE, Packer
 from holdfast.store.session import Session, condemned_packs
@@ -36,7 +38,7 @@ INDEX_INTERVAL = 30.0
 """Most seconds between two index objects of a running backup, while there are new packs."""
 
 _FIRST_INDEX = 0.25
-_TREES: Group = ("trees", 0)
+TREES: Group = ("trees", 0)
 
 
 @dataclass(slots=True)
@@ -68,14 +70,15 @@ class Writer:
     Attributes:
         compression: zstd level.
         added: bytes of blobs that were not stored before.
-        stored: bytes of the packs that were written.
+        packed: bytes of the packs that were written.
+        stored: the same with the index objects that tell of them.
         blobs: number of blobs that were not stored before.
     """
 
     def __init__(
         self,
         repository: Repository,
-        about: dict[str, object],
+        about: Mapping[str, object],
         *,
         compression: int,
         pack_size: int,
@@ -86,7 +89,7 @@ class Writer:
         self._clock = repository.clock
         self._config = repository.config
         self.compression = compression
-        self.added = self.stored = self.blobs = 0
+        self.added = self.packed = self.stored = self.blobs = 0
         self._id_keys = {kind: blob_key(self._keys, kind) for kind in Kind}
         self.page_key = self._keys.from_dedup("tree pages")
         self._pending: set[bytes] = set()
@@ -118,6 +121,11 @@ class Writer:
         except BaseException:
             self._session.end()
             raise
+
+    def avoid(self, packs: Collection[PackName]) -> None:
+        """From now on, build upon nothing that is in these packs, as if they were condemned."""
+        numbers = (self._table.pack_number(name) for name in packs)
+        self._excluded |= {number for number in numbers if number is not None}
 
     @property
     def id(self) -> SnapshotId:
@@ -155,7 +163,7 @@ class Writer:
 
     def save_tree(self, data: bytes) -> BlobId:
         """Store a blob of metadata unless it is stored already."""
-        return self._save(Kind.TREE, memoryview(data), _TREES)
+        return self._save(Kind.TREE, memoryview(data), TREES)
 
     def has(self, blobs: Iterable[BlobId]) -> bool:
         """Whether all these blobs are stored where this backup may build upon them."""
@@ -214,6 +222,7 @@ class Writer:
             self._own.add_pack(info)
             self._own_packs.append(ObjectInfo(object_name(info.name), info.size))
             self._pending.difference_update(blob.id for blob in info.blobs)
+            self.packed += info.size
             self.stored += info.size
             self._unindexed.append(info)
             self._stored_at = now = self._clock.monotonic()
@@ -290,6 +299,14 @@ class Writer:
         self._used -= gone
         return False
 
+    def now_ns(self) -> int:
+        """What time it is, in nanoseconds since the Unix epoch."""
+        return self._clock.now_ns()
+
+    def put_label(self, record: bytes) -> str:
+        """Store a label of the snapshot that a commit will make; returns its name."""
+        return put_label(self._backend, self._keys, self.id, record)
+
     def commit(self, snapshot: bytes) -> SnapshotId:
         """Make the snapshot; only right after `confirm` returned True.
 
@@ -335,9 +352,7 @@ class Writer:
         return gone - self._own_gone
 
     def _check_config(self) -> None:
-        numbers = (config_number(info.name) for info in self._backend.list("config/"))
-        newest = max((number for number in numbers if number is not None), default=-1)
-        if f"config/{newest}" != self._config:
+        if f"config/{newest_config(self._backend)}" != self._config:
             raise UnsupportedRepository(
                 "the repository's settings were changed since it was opened, so there is no "
                 "snapshot: open the repository again and run the backup again"

@@ -38,6 +38,14 @@ def reopened(backend: Backend, *, clock: Clock = SYSTEM_CLOCK, cache: Path | Non
     return open_store(backend, PASSWORD, clock, cache)
 
 
+def attached(
+    store: Store, backend: Backend, *, clock: Clock = SYSTEM_CLOCK, cache: Path | None = None
+) -> Store:
+    """The repository of an open store at another backend, without the price of the password."""
+    config = (store._config_name, store._config)  # noqa: SLF001 - only tests put a store together
+    return Store(backend, store.keys, store.settings, config, clock, cache)
+
+
 def copied(backend: Backend) -> MemoryBackend:
     """A copy of all objects, to be damaged."""
     copy = MemoryBackend()

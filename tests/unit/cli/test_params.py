@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from holdfast.cli.params import group_keys, moment, size_in_bytes
+from holdfast.cli.params import (
+    OptionalValue,
+    OptionalValues,
+    group_keys,
+    last_moment,
+    moment,
+    size_in_bytes,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +58,37 @@ def test_keys_of_groups() -> None:
     assert group_keys("") == ()
     with pytest.raises(click.BadParameter, match="'colour' is none of host, paths, tags"):
         group_keys("host,colour")
+
+
+def test_a_date_means_its_last_moment_where_that_is_asked_for() -> None:
+    assert last_moment("2026-11-21").isoformat()[:26] == "2026-11-21T23:59:59.999999"
+    assert last_moment("2026-11-21T08:30") == moment("2026-11-21T08:30")
+    with pytest.raises(click.BadParameter, match="no time"):
+        last_moment("tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value", "rest"),
+    [
+        ([], None, ()),
+        (["--flag"], "", ()),
+        (["--flag", "a"], "", ("a",)),
+        (["a", "--flag"], "", ("a",)),
+        (["--flag=b", "a"], "b", ("a",)),
+        (["--flag="], "", ()),
+        (["--", "--flag"], None, ("--flag",)),
+    ],
+)
+def test_an_optional_value_follows_an_equals_sign_only(
+    arguments: list[str], value: str | None, rest: tuple[str, ...]
+) -> None:
+    told: list[object] = []
+
+    @click.command(cls=OptionalValues)
+    @click.argument("rest", nargs=-1)
+    @click.option("--flag", cls=OptionalValue)
+    def command(flag: str | None, rest: tuple[str, ...]) -> None:
+        told.extend((flag, rest))
+
+    command.main(arguments, standalone_mode=False)
+    assert told == [value, rest]

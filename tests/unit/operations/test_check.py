@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from holdfast.backend import MemoryBackend
+from holdfast.backend import LocalBackend, MemoryBackend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
 from holdfast.errors import UsageError
@@ -18,10 +19,12 @@ from holdfast.model.node import NodeType
 from holdfast.model.snapshot import Snapshot, encode_snapshot
 from holdfast.model.tree import save_directory
 from holdfast.model.walk import directory_tree, file_content, lookup
+from holdfast.operations.carry import carry
 from holdfast.operations.check import CheckReport, Finding, FindingKind, ReadData
-from holdfast.operations.check.hurt import MAX_PATHS
+from holdfast.operations.hurt import MAX_PATHS
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId
-from holdfast.progress import ProgressEvent
+from holdfast.progress import Progress, ProgressEvent
+from holdfast.store import BlobSet, Writer
 from holdfast.testing.layouts import node
 from holdfast.testing.repositories import copied, new_store, reopened
 
@@ -264,14 +267,14 @@ def test_what_another_copy_heals_hurts_nobody(tmp_path: Path) -> None:
     source.mkdir()
     (source / "file").write_bytes(b"content")
     backend = MemoryBackend()
-    Repository(new_store(backend), SYSTEM_CLOCK).backup(source)
-    twin = copied(backend)
-    for name in [info.name for folder in ("data/", "index/") for info in backend.list(folder)]:
-        backend.delete(name)
-    opened(backend).backup(source, force=True)
-    first = {info.name for info in twin.list("data/")}
-    for name in [info.name for folder in ("data/", "index/") for info in twin.list(folder)]:
-        backend.put(name, twin.get(name))
+    store = new_store(backend)
+    snapshot = Repository(store, SYSTEM_CLOCK).backup(source).snapshot
+    assert snapshot is not None
+    packs = list(store.list_packs().packs)
+    with store.writer({}, avoid=packs) as writer, store.loader() as loader:
+        carry(snapshot.tree, loader, writer, BlobSet(store.catalog.load()), Progress(None))
+        writer.flush()
+    first = {store.pack_object(pack) for pack in packs}
     for name in first:
         backend.put(name, bytes(backend.stat(name)))
     report = opened(backend).check(read_data=True)
@@ -302,3 +305,160 @@ def test_a_directory_that_is_hurt_is_looked_at_once_however_often_it_is() -> Non
     assert hurt.count == 1 << 40
     assert len(hurt.paths) == MAX_PATHS
     assert hurt.paths[0] == "/a" * 40 + "/lost"
+
+
+def committed(tree: BlobId, writer: Writer) -> None:
+    writer.flush()
+    assert writer.confirm()
+    snapshot = Snapshot(id=SnapshotId(writer.id), tree=tree, time_ns=1, end_ns=1)
+    writer.commit(encode_snapshot(snapshot))
+
+
+def kinds(report: CheckReport) -> dict[str, FindingKind]:
+    return {finding.object: finding.kind for finding in report.findings}
+
+
+def test_a_missing_pack_that_nothing_needs_is_harmless(original: MemoryBackend) -> None:
+    backend = copied(original)
+    repository = opened(backend)
+    with repository._store.writer({}) as writer:
+        writer.save_data(memoryview(b"what no snapshot needs"), ("small", 0))
+        writer.flush()
+        digits = writer.id[:8]
+    (stale,) = [info.name for info in backend.list("data/") if info.name.endswith(digits)]
+    backend.delete(stale)
+    report = opened(backend).check()
+    assert report.valid
+    assert kinds(report) == {stale: FindingKind.STALE}
+    # While a directory cannot be read nobody knows what needs it.
+    for name in packs(repository, 1, f"{source_of(repository)}/second"):
+        backend.delete(name)
+    assert kinds(opened(backend).check())[stale] == FindingKind.MISSING_PACK
+
+
+def test_what_a_reclaim_deletes_is_harmless(original: MemoryBackend) -> None:
+    backend = copied(original)
+    repository = opened(backend)
+    with repository._store.writer({}) as writer:
+        writer.save_data(memoryview(b"what no snapshot needs"), ("small", 0))
+        writer.flush()
+        digits = writer.id[:8]
+    (name,) = [info.name for info in backend.list("data/") if info.name.endswith(digits)]
+    pack = PackName(name.rpartition("/")[2])
+    reclaim = opened(backend)._store.reclaim({}, 1800.0)
+    reclaim.condemn([pack])
+    assert opened(backend).check(read_data=True, full=True).findings == ()
+    good = backend.get(name)
+    backend.put(name, good[:-1])
+    assert kinds(opened(backend).check(read_data=True)) == {name: FindingKind.CONDEMNED}
+    backend.delete(name)
+    assert opened(backend).check().valid
+    backend.put(name, good)
+    reclaim.remove([pack])
+    report = opened(backend).check(read_data=True, full=True)
+    assert kinds(report) == {name: FindingKind.CONDEMNED}
+    assert report.valid
+    backend.delete(name)
+    assert opened(backend).check(read_data=True, full=True).findings == ()
+
+
+def test_a_condemned_pack_that_is_needed_and_damaged_is_an_error(original: MemoryBackend) -> None:
+    backend = copied(original)
+    repository = opened(backend)
+    (name,) = packs(repository, 0, f"{source_of(repository)}/first")
+    pack = PackName(name.rpartition("/")[2])
+    repository._store.reclaim({}, 1800.0).condemn([pack])
+    assert opened(backend).check(read_data=True).findings == ()
+    backend.put(name, bytes(backend.stat(name)))
+    report = opened(backend).check(read_data=True)
+    assert kinds(report) == {name: FindingKind.PACK}
+    assert report.findings[0].hurts
+
+
+def test_a_damaged_announcement_is_an_error(original: MemoryBackend) -> None:
+    for suffix in ("", ".waits"):
+        backend = copied(original)
+        name = f"gc/{'7' * 32}{suffix}"
+        backend.put(name, b"damaged")
+        assert kinds(opened(backend).check()) == {name: FindingKind.OBJECT}
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_entry_whose_size_is_not_that_of_its_content_is_named(*, listed: bool) -> None:
+    backend = MemoryBackend()
+    store = new_store(backend)
+    with store.writer({}) as writer:
+        blob = writer.save_data(memoryview(b"five."), ("small", 0))
+        wrong = (0, ((blob, 7), 3)) if listed else blob
+        right = (0, ((blob, 5), 3)) if listed else blob
+        entries = [
+            node(b"right", NodeType.FILE, right, 8 if listed else 5),
+            node(b"wrong", NodeType.FILE, wrong, 10 if listed else 7),
+        ]
+        below = save_directory(entries, writer)
+        tree = save_directory([node(b"below", NodeType.DIRECTORY, below)], writer)
+        committed(tree, writer)
+    (finding,) = opened(backend).check().findings
+    assert (finding.object, finding.kind) == (f"tree {below.hex()}", FindingKind.TREE)
+    (hurt,) = finding.hurts
+    assert (hurt.snapshot, hurt.paths, hurt.count) == (writer.id, ("/below/wrong",), 1)
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_directories_too_deep_to_follow_are_named(
+    extra: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth = 40  # the limit is far above, and a tree that deep takes long to make
+    for module in ("holdfast.operations.check.check", "holdfast.model.descent"):
+        monkeypatch.setattr(sys.modules[module], "MAX_DEPTH", depth)
+    backend = MemoryBackend()
+    store = new_store(backend)
+    with store.writer({}) as writer:
+        tree = lowest = save_directory([], writer)
+        for _ in range(depth - 1 + extra):
+            tree = save_directory([node(b"d", NodeType.DIRECTORY, tree)], writer)
+        committed(tree, writer)
+    report = opened(backend).check()
+    if not extra:
+        assert report.findings == ()
+        return
+    (finding,) = report.findings
+    assert (finding.object, finding.kind) == (f"tree {lowest.hex()}", FindingKind.TREE)
+    (hurt,) = finding.hurts
+    assert (hurt.count, hurt.paths) == (1, ("/d" * depth,))
+
+
+def test_a_lost_page_of_a_directory_hurts_it_once() -> None:
+    backend = MemoryBackend()
+    store = new_store(backend)
+    with store.writer({}) as writer, store.rehearsal() as nowhere:
+        lost: list[BlobId] = []
+
+        class Losing:
+            """Loses the second page."""
+
+            page_key = writer.page_key
+
+            def save_tree(self, data: bytes) -> BlobId:
+                lost.append(nowhere.save_tree(data))
+                return lost[-1] if len(lost) == 2 else writer.save_tree(data)
+
+        names = [b"%05d" % number for number in range(9000)]
+        big = save_directory([node(name, NodeType.FIFO, None) for name in names], Losing())
+        tree = save_directory([node(b"big", NodeType.DIRECTORY, big)], writer)
+        committed(tree, writer)
+    assert len(lost) > 4
+    (finding,) = opened(backend).check().errors
+    assert finding.kind == FindingKind.BLOB
+    (hurt,) = finding.hurts
+    assert (hurt.paths, hurt.count) == (("/big",), 1)
+
+
+def test_what_killed_writers_left_is_told(tmp_path: Path) -> None:
+    backend = LocalBackend(tmp_path / "repo")
+    store = new_store(backend)
+    (tmp_path / "repo/index").mkdir(exist_ok=True)
+    (tmp_path / "repo/index/.tmp-0123456789abcdef").write_bytes(b"half of")
+    report = Repository(store, SYSTEM_CLOCK).check()
+    assert kinds(report) == {"index/.tmp-0123456789abcdef": FindingKind.STRAY}
+    assert report.valid

@@ -243,3 +243,16 @@ def test_damage_is_an_error(options: ExportOptions | None) -> None:
     del blobs.blobs[blobs.add(b"2")]
     with pytest.raises(DamagedRepository):
         export(tree, b"/", blobs, io.BytesIO(), options)
+
+
+def test_a_zip_archive_that_is_cut_off_does_not_look_whole() -> None:
+    blobs = MemoryBlobs()
+    tree = save_layout(blobs, {b"a": b"first", b"b": b"second", b"c": b"third"})
+    lost = next(blob for blob, data in blobs.blobs.items() if data == b"second")
+    del blobs.blobs[lost]
+    out = Pipe()
+    with pytest.raises(DamagedRepository):
+        export(tree, b"/", blobs, cast("BinaryIO", out), ZIP)
+    assert b"first" in out.data or out.data.startswith(b"PK")
+    with pytest.raises(zipfile.BadZipFile):
+        zipfile.ZipFile(io.BytesIO(out.data))

@@ -7,7 +7,7 @@ import time
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.primitives import codec
@@ -143,13 +143,45 @@ def test_many_tiny_values_are_refused(item: bytes) -> None:
         codec.unpack(b"\x92" + array(600_000, item) * 2)
 
 
+def size_of(value: object) -> int:
+    """What a value counts: every array and map, and what is in it."""
+    if isinstance(value, tuple):
+        return len(value) + 1 + sum(map(size_of, value))
+    if isinstance(value, dict):
+        return len(value) + 1 + sum(map(size_of, value.values()))
+    return 0
+
+
+EDGES = [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536]
+
+
+@given(VALUES, st.sampled_from(EDGES))
+@settings(max_examples=30)
+def test_values_are_counted_before_they_are_made(value: object, edge: int) -> None:
+    longer = {"text": "x" * edge, "bytes": bytes(edge), "map": {str(at): at for at in range(edge)}}
+    whole = (value, longer, (1.5,) * edge)
+    record, size = codec.pack(whole), size_of(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "MAX_VALUES", size)
+        codec._check_count(record)
+        patch.setattr(codec, "MAX_VALUES", size - 1)
+        with pytest.raises(ValueError, match="more than"):
+            codec._check_count(record)
+
+
+def test_long_records_of_too_many_values_are_refused_before_they_are_decoded() -> None:
+    record = array(codec.MAX_VALUES, b"\xc1")  # a byte that no decoder takes
+    with pytest.raises(ValueError, match="more than"):
+        codec.unpack(record)
+
+
 def test_headers_that_state_much_at_every_level_cost_little() -> None:
     """Each of 1000 nested headers states as many entries as the record has bytes."""
     bomb = b"".join(b"\xdd" + struct.pack(">I", 1 << 20) for _ in range(1000))
     bomb += bytes((4 << 20) - len(bomb))
     start = time.monotonic()
     for unpack in (codec.unpack, codec.unpack_rows):
-        with pytest.raises(ValueError, match="not a record"):
+        with pytest.raises(ValueError, match=r"not a record|more than"):
             unpack(bomb)
     assert time.monotonic() - start < 20
 

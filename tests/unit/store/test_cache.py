@@ -121,7 +121,7 @@ def test_a_poisoned_cache_is_not_believed(repository: MemoryBackend, tmp_path: P
     assert reads == 3
     assert known(again) == known(store)
     body = cache_file(tmp_path).read_bytes()[40:]
-    cache_file(tmp_path).write_bytes(b"HFCACHE1" + keyed(bytes(32), body) + body)
+    cache_file(tmp_path).write_bytes(b"HFCACHE2" + keyed(bytes(32), body) + body)
     assert index_reads(repository, tmp_path)[0] == 3
 
 
@@ -222,7 +222,7 @@ def test_a_cache_of_another_layout_is_ignored(repository: MemoryBackend, tmp_pat
     head = codec.pack({"blobs": 0, "names": ["index/x"]})
     body = struct.pack("<I", len(head)) + head
     key = store.keys.from_master("cache")
-    cache_file(tmp_path).write_bytes(b"HFCACHE1" + keyed(key, body) + body)
+    cache_file(tmp_path).write_bytes(b"HFCACHE2" + keyed(key, body) + body)
     reads, again = index_reads(repository, tmp_path)
     assert reads == 3
     assert known(again) == known(store)

@@ -13,13 +13,13 @@ from holdfast.primitives.chunker import CHUNKERS, PROFILES, ChunkerParams
 from holdfast.store import MAX_PACK_SIZE, MIN_PACK_SIZE, Settings
 from holdfast.store.config import (
     CONFIG_LIMIT,
-    config_number,
     decode_plain,
-    decode_settings,
+    decode_sealed,
     encode_config,
 )
 from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.keys import Keys, with_checksum
+from holdfast.store.objects import config_number
 from holdfast.testing.repositories import SETTINGS, copied, new_store, reopened
 
 KEYS = Keys(bytes(range(16)), 0, b"d" * 32, b"m" * 32)
@@ -35,6 +35,7 @@ SEALED: dict[str, object] = {
     "chunker": {"avg": 1024, "max": 4096, "min": 256, "name": "pyfastcdc"},
     "compression": 3,
     "created": 1,
+    "oldest": 0,
     "pack_size": 1 << 20,
     "predecessor": None,
 }
@@ -51,7 +52,7 @@ def config(
 
 
 def decoded(data: bytes, name: str = NAME) -> Settings:
-    return decode_settings(name, decode_plain(name, data), KEYS)
+    return decode_sealed(name, decode_plain(name, data), KEYS).settings
 
 
 @pytest.mark.parametrize("params", PROFILES.values())
@@ -63,7 +64,7 @@ def test_settings_come_back(params: ChunkerParams, pack_size: int, level: int) -
     plain = decode_plain("config/7", data)
     assert plain.repository == KEYS.repository
     assert plain.write == ()
-    assert decode_settings("config/7", plain, KEYS) == settings
+    assert decode_sealed("config/7", plain, KEYS) == (settings, 0)
 
 
 def test_every_changed_byte_is_damage() -> None:
@@ -104,7 +105,7 @@ def test_a_config_is_bound_to_its_name_and_keys() -> None:
         decoded(data, "config/1")
     other = Keys(KEYS.repository, 0, b"d" * 32, b"x" * 32)
     with pytest.raises(DamagedRepository):
-        decode_settings(NAME, decode_plain(NAME, data), other)
+        decode_sealed(NAME, decode_plain(NAME, data), other)
 
 
 def test_the_plain_part_must_be_the_sealed_one() -> None:
@@ -172,6 +173,9 @@ def test_a_malformed_plain_part_is_damage(plain: object) -> None:
         {"pack_size": 1 << 60},
         {"chunker": {"avg": 1024, "max": 4096, "min": 256}},
         {"chunker": None},
+        {"oldest": 1},
+        {"oldest": -1},
+        {"oldest": None},
         {"plain": "text"},
     ],
 )

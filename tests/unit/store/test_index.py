@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.backend import Faulty, MemoryBackend, NoFault
 from holdfast.errors import DamagedRepository
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import TAG_SIZE, Domain
@@ -22,6 +25,7 @@ from holdfast.store.index import (
     SEGMENT_ROW,
     decode_index,
     encode_index,
+    read_head,
     uint32s,
 )
 from holdfast.store.keys import Keys
@@ -64,7 +68,7 @@ def decoded_rows(data: bytes) -> list[tuple[bytes, PackName, Segment, int, int, 
     for at, (number, offset, length) in enumerate(PLACE_ROW.iter_unpack(index.places)):
         in_pack, start, stored, raw, mixed = segments[number]
         where = Segment(start, stored, raw, mixed & 255)
-        blob = index.ids[at * 32 : at * 32 + 32]
+        blob = bytes(index.ids[at * 32 : at * 32 + 32])
         found.append((blob, index.packs[in_pack].name, where, mixed >> 8, offset, length))
     assert [row[0] for row in found] == sorted(row[0] for row in found)
     return sorted(found)
@@ -84,6 +88,57 @@ def test_what_is_encoded_is_decoded(packs: list[PackInfo]) -> None:
     assert [(row.name, row.header, row.size) for row in index.packs] == [
         (info.name, info.header, info.size) for info in packs
     ]
+
+
+NAMES = st.sets(st.integers(0, 9).map(lambda number: pack(number, []).name))
+
+
+@given(PACKS, NAMES)
+def test_removed_packs_are_told(packs: list[PackInfo], removed: set[PackName]) -> None:
+    data = encode_index(NAME, packs, KEYS, removed=removed)
+    assert decode_index(NAME, data, KEYS).removed == removed
+    assert decoded_rows(data) == rows_of(packs)
+
+
+def test_an_object_may_hold_nothing_but_removed_packs() -> None:
+    name = pack(0, []).name
+    data = encode_index(NAME, [], KEYS, removed=[name, name])
+    index = decode_index(NAME, data, KEYS)
+    assert (index.rows, list(index.packs), bytes(index.ids)) == (0, [], b"")
+    assert index.removed == {name}
+
+
+@given(PACKS, NAMES)
+def test_a_head_is_read_without_the_pages(packs: list[PackInfo], removed: set[PackName]) -> None:
+    backend = Faulty(MemoryBackend(), NoFault())
+    data = encode_index(NAME, packs, KEYS, removed=removed)
+    backend.put(NAME, data)
+    found = read_head(backend, NAME, len(data), KEYS)
+    index = decode_index(NAME, data, KEYS)
+    assert (found.packs, found.segments, found.removed, found.rows) == (
+        index.packs, index.segments, index.removed, index.rows,
+    )  # fmt: skip
+    with pytest.raises(DamagedRepository):
+        read_head(backend, NAME, len(data) + 1, KEYS)
+
+
+def test_a_long_head_takes_two_reads() -> None:
+    info = replace(pack(0, [[at.to_bytes(32, "big")] for at in range(5000)]), size=1 << 24)
+    data = encode_index(NAME, [info], KEYS)
+    backend = Faulty(MemoryBackend(), NoFault())
+    backend.put(NAME, data)
+    assert read_head(backend, NAME, len(data), KEYS).rows == 5000
+    assert [call.verb for call in backend.calls] == ["put", "get", "get"]
+
+
+@pytest.mark.parametrize("size", [70_000, 200_000, -1])
+def test_a_truncated_object_has_no_head(size: int) -> None:
+    info = replace(pack(0, [[at.to_bytes(32, "big")] for at in range(5000)]), size=1 << 24)
+    data = encode_index(NAME, [info], KEYS)[:size]
+    backend = MemoryBackend()
+    backend.put(NAME, data)
+    with pytest.raises(DamagedRepository):
+        read_head(backend, NAME, len(data), KEYS)
 
 
 @pytest.mark.parametrize("count", [PAGE_ROWS - 1, PAGE_ROWS, PAGE_ROWS + 1, 2 * PAGE_ROWS + 5])
@@ -211,6 +266,12 @@ def test_the_forger_can_make_what_decodes() -> None:
         forged(head(pages=[(1_000_000_000, b"a" * 32)]), page(ROW)),
         forged(head(pages=[(PAGE_ROWS + 1, b"a" * 32)]), page(*[ROW] * (PAGE_ROWS + 1))),
         forged(head(pages=[(2, b"a" * 32)]), page(ROW)),
+        forged({**head(), "removed": None}, page(ROW)),
+        forged({**head(), "removed": "a" * 73}, page(ROW)),
+        forged({**head(), "removed": [PACK[0], 1]}, page(ROW)),
+        forged({**head(), "removed": [PACK[0][:-1]]}, page(ROW)),
+        forged({**head(), "removed": [f"data/{PACK[0]}"]}, page(ROW)),
+        forged({**head(), "removed": [PACK[0].encode()]}, page(ROW)),
         forged(head(pages=[]), page(ROW)),
         forged(head()),
         forged(head(), page((b"a" * 32, 1, 0, 10))),
@@ -221,7 +282,7 @@ def test_the_forger_can_make_what_decodes() -> None:
             head(pages=[(1, b"b" * 32), (1, b"a" * 32)]), page((b"b" * 32, 0, 0, 10)), page(ROW)
         ),
     ],
-    ids=range(40),
+    ids=itertools.count(),
 )
 def test_what_makes_no_sense_is_damage(data: bytes) -> None:
     with pytest.raises(DamagedRepository) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast.backend import MemoryBackend
@@ -20,14 +22,14 @@ from holdfast.primitives import codec
 from holdfast.primitives.crypto import Domain, Sealer
 from holdfast.primitives.kdf import KdfParams, stretch
 from holdfast.store import open_store
-from holdfast.store.keys import (
+from holdfast.store.keys import Keys, with_checksum, without_checksum
+from holdfast.store.slots import (
     SLOT_LIMIT,
-    Keys,
-    check_slot,
+    Maker,
+    UselessSlot,
     open_slot,
+    read_card,
     seal_slot,
-    with_checksum,
-    without_checksum,
 )
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF, copied, new_store, reopened
 
@@ -44,16 +46,22 @@ def slot() -> bytes:
 def slot_with(record: object, *, password: str = PASSWORD) -> bytes:
     """A slot as `seal_slot` makes it, around any record."""
     whole = seal_slot(NAME, KEYS, password, QUICK_KDF, 1)
-    head = whole[:104]
+    message = codec.pack(record)
+    head = whole[:104] + (len(message) + 16).to_bytes(4, "little")
     key = stretch(password, head[40:72], QUICK_KDF, 64)[:32]
-    return with_checksum(
-        head + Sealer(key).seal(Domain.SLOT, codec.pack(record), head + NAME.encode())
-    )
+    return with_checksum(head + Sealer(key).seal(Domain.SLOT, message, head + NAME.encode()))
 
 
 def test_the_password_opens_its_slot(slot: bytes) -> None:
     assert open_slot(NAME, slot, KEYS.repository, PASSWORD) == KEYS
-    check_slot(NAME, slot, KEYS.repository)
+    assert read_card(NAME, slot, KEYS) == (1, Maker(), QUICK_KDF)
+
+
+def test_a_slot_says_who_made_it_to_all_who_have_the_keys() -> None:
+    maker = Maker("host", "user", "lapt\udcffop")
+    data = seal_slot(NAME, KEYS, "another", QUICK_KDF, 7, maker)
+    assert read_card(NAME, data, KEYS) == (7, maker._replace(label="lapt\\udcffop"), QUICK_KDF)
+    assert b"host" not in data
 
 
 @pytest.mark.parametrize("password", ["", "x", PASSWORD + " ", PASSWORD.upper(), b"\xff"])
@@ -81,7 +89,7 @@ def test_every_changed_byte_is_damage(slot: bytes) -> None:
         damaged = bytearray(slot)
         damaged[place] ^= 1
         with pytest.raises(DamagedRepository) as caught:
-            check_slot(NAME, bytes(damaged), KEYS.repository)
+            read_card(NAME, bytes(damaged), KEYS)
         assert caught.value.object == NAME
         with pytest.raises(DamagedRepository):
             open_slot(NAME, bytes(damaged), KEYS.repository, PASSWORD)
@@ -90,16 +98,16 @@ def test_every_changed_byte_is_damage(slot: bytes) -> None:
 def test_every_truncation_and_anything_behind_is_damage(slot: bytes) -> None:
     for size in range(len(slot)):
         with pytest.raises(DamagedRepository):
-            check_slot(NAME, slot[:size], KEYS.repository)
+            read_card(NAME, slot[:size], KEYS)
     for rest in (b"\0", bytes(SLOT_LIMIT)):
         with pytest.raises(DamagedRepository):
-            check_slot(NAME, slot + rest, KEYS.repository)
+            read_card(NAME, slot + rest, KEYS)
 
 
 def test_a_slot_of_another_repository_is_not_tried(slot: bytes) -> None:
     assert open_slot(NAME, slot, bytes(16), PASSWORD) is None
     with pytest.raises(DamagedRepository, match="another repository"):
-        check_slot(NAME, slot, bytes(16))
+        read_card(NAME, slot, replace(KEYS, repository=bytes(16)))
 
 
 def test_a_slot_under_another_name_is_damage(slot: bytes) -> None:
@@ -153,11 +161,27 @@ def test_a_slot_without_keys_is_damage(record: object) -> None:
         open_slot(NAME, slot_with(record), KEYS.repository, PASSWORD)
 
 
-@pytest.mark.parametrize("epoch", [1, -1, 1 << 40])
-def test_another_epoch_is_unsupported(epoch: int) -> None:
+@pytest.mark.parametrize("epoch", [-1, 1 << 32])
+def test_an_epoch_that_cannot_be_is_damage(epoch: int) -> None:
     data = slot_with({"created": 1, "dedup": b"d" * 32, "epoch": epoch, "master": b"m" * 32})
-    with pytest.raises(UnsupportedRepository, match="epoch"):
+    with pytest.raises(DamagedRepository, match="does not hold the keys"):
         open_slot(NAME, data, KEYS.repository, PASSWORD)
+
+
+def test_a_card_of_other_keys_says_that_the_slot_is_of_no_use(slot: bytes) -> None:
+    later = Keys(KEYS.repository, 1, KEYS.dedup, b"M" * 32, {0: KEYS.master})
+    for keys in (later, replace(KEYS, master=b"M" * 32)):
+        with pytest.raises(UselessSlot) as caught:
+            read_card(NAME, slot, keys)
+        assert caught.value.epoch == 0
+
+
+def test_a_card_goes_with_its_slot_only(slot: bytes) -> None:
+    other = seal_slot(NAME, KEYS, "another", QUICK_KDF, 1)
+    end = 108 + int.from_bytes(slot[104:108], "little")
+    swapped = with_checksum(slot[:end] + other[end:-32])
+    with pytest.raises(DamagedRepository, match="not that of this key slot"):
+        read_card(NAME, swapped, KEYS)
 
 
 def test_a_checksum_needs_something_to_check() -> None:

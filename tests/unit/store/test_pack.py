@@ -284,7 +284,7 @@ def forged(
     """A pack that opens, with whatever trailer and footer are wanted."""
     message = trailer if isinstance(trailer, bytes) else codec.pack(trailer)
     salt = bytes(32)
-    key, commitment = derive_pack_key(KEYS, Kind.DATA, SESSION, salt)
+    key, commitment = derive_pack_key(KEYS, 0, Kind.DATA, SESSION, salt)
     head = struct.pack(
         "<8sHHBBHI16s32s32s",
         b"HFPACK\r\n", 1, HEADER_SIZE, Kind.DATA, 0, 0, 0, SESSION, salt, commitment,
@@ -307,6 +307,7 @@ def trailer(
         "blobs": b"\0" * 32 * len(places),
         "places": b"".join(struct.pack("<III", *row) for row in places),
         "regions": [],
+        "level": 0,
         "segments": b"".join(struct.pack("<IIII", *row) for row in segments),
         **changes,
     }

@@ -12,7 +12,7 @@ from holdfast.backend import Fail, Faulty, MemoryBackend, flipped, nth
 from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound
 from holdfast.overrides import override
 from holdfast.primitives import codec
-from holdfast.primitives.ids import PackName
+from holdfast.primitives.ids import PackName, SnapshotId
 from holdfast.store import Damage, Store
 from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.pack import PACK_LIMIT
@@ -42,6 +42,8 @@ def original() -> MemoryBackend:
     name = "gc/" + "9" * 32
     record = codec.pack({"packs": []})
     backend.put(name, seal_object(ObjectType.CONDEMNED, store.keys, name, record))
+    store.put_forgotten(SnapshotId("b" * 32), b"a snapshot")
+    store.put_label(SnapshotId("b" * 32), b"a label")
     return backend
 
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from holdfast.primitives.hashing import digest
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
 from holdfast.store import BlobSet, table
+from holdfast.store.columns import Columns, Run, merge
 from holdfast.store.index import PLACE_ROW, IndexObject, PackRow, decode_index, encode_index
 from holdfast.store.keys import Keys
 from holdfast.store.pack import HEADER_SIZE, PackInfo, Placed, Segment
-from holdfast.store.table import Location, Run, Table
+from holdfast.store.table import Location, Table
 
 KEYS = Keys(bytes(range(16)), 0, b"d" * 32, b"m" * 32)
 NAME = "index/" + "0" * 32
@@ -43,8 +44,8 @@ def pack(number: int, blobs: Sequence[bytes], segment: int = 3) -> PackInfo:
     return PackInfo(name, header, 1 << 24, segments, placed)
 
 
-def index_of(packs: Sequence[PackInfo]) -> IndexObject:
-    return decode_index(NAME, encode_index(NAME, packs, KEYS), KEYS)
+def index_of(packs: Sequence[PackInfo], removed: Iterable[PackName] = ()) -> IndexObject:
+    return decode_index(NAME, encode_index(NAME, packs, KEYS, removed=removed), KEYS)
 
 
 class Model:
@@ -54,21 +55,29 @@ class Model:
         self.places: defaultdict[bytes, set[tuple[PackName, int, Segment, int, int]]]
         self.places = defaultdict(set)
         self.packs: set[PackName] = set()
+        self.removed: set[PackName] = set()
 
     def add(self, info: PackInfo) -> None:
         self.packs.add(info.name)
         for blob, segment, offset, length in info.blobs:
             self.places[blob].add((info.name, segment, info.segments[segment], offset, length))
 
+    def of(self, blob: bytes) -> set[tuple[PackName, int, Segment, int, int]]:
+        return {place for place in self.places.get(blob, ()) if place[0] not in self.removed}
+
     def compare(self, found: Table, blobs: Iterable[bytes]) -> None:
         assert {row.name for row in found.pack_rows()} == self.packs
+        assert found.removed == self.removed
+        for number, row in enumerate(found.pack_rows()):
+            assert found.is_removed(number) == (row.name in self.removed)
         for blob in blobs:
             located = [place_of(found, location) for location in found.locate(blob)]
-            assert set(located) == self.places.get(blob, set())
+            assert set(located) == self.of(blob)
             assert len(located) == len(set(located))
             number = found.known(blob, ())
             holders = {place[0] for place in located}
             assert {found.pack(number).name} <= holders if number >= 0 else not holders
+            assert (found.sizes(BlobId(blob)) is None) == (not located)
 
 
 def place_of(found: Table, at: Location) -> tuple[PackName, int, Segment, int, int]:
@@ -92,7 +101,10 @@ def id_from(draw: tuple[int, int]) -> bytes:
 IDS = st.tuples(st.integers(0, 4), st.integers(0, 25)).map(id_from)
 POOL = sorted({id_from((kind, number)) for kind in range(5) for number in range(26)})
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["pack", "object", "flatten", "again"]), st.lists(IDS, max_size=12)),
+    st.tuples(
+        st.sampled_from(["pack", "object", "flatten", "again", "remove"]),
+        st.lists(IDS, max_size=12),
+    ),
     max_size=10,
 )
 
@@ -107,12 +119,16 @@ def test_a_table_holds_what_a_dictionary_would(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table, "RECENT_LIMIT", limit)
         for number, (step, blobs) in enumerate(steps):
+            info = pack(number, blobs)
             if step == "flatten":
                 found.flatten()
             elif step == "again":
                 found.add_object(index_of(packs))
+            elif step == "remove":
+                removed = {pack(len(blobs), []).name}  # one that is known, or comes later or never
+                found.add_object(index_of([], removed))
+                model.removed |= removed
             else:
-                info = pack(number, blobs)
                 packs.append(info)
                 model.add(info)
                 if step == "pack":
@@ -122,13 +138,82 @@ def test_a_table_holds_what_a_dictionary_would(
                     found.add_object(index_of([info]))
             model.compare(found, POOL)
         for info in packs:
-            assert found.agrees(info)
+            assert found.agrees(info) == (info.name not in model.removed)
         found.flatten()
         model.compare(found, POOL)
         rows = [(blob, place_of(found, location)) for blob, location in found.rows()]
         assert [blob for blob, _ in rows] == sorted(blob for blob, _ in rows)
-        expected = {(blob, place) for blob, places in model.places.items() for place in places}
-        assert set(rows) == expected
+        assert set(rows) == {(blob, place) for blob in model.places for place in model.of(blob)}
+        assert len(found) == len(rows)
+
+
+OBJECTS = st.lists(
+    st.tuples(st.lists(st.integers(0, 5), max_size=3), st.sets(st.integers(0, 7), max_size=2)),
+    max_size=6,
+)
+
+
+@given(st.lists(st.lists(IDS, max_size=6), min_size=6, max_size=6), OBJECTS, st.data())
+def test_the_order_of_objects_never_matters(
+    layout: list[list[bytes]],
+    objects: list[tuple[list[int], set[int]]],
+    data: st.DataObject,
+) -> None:
+    infos = [pack(number, blobs) for number, blobs in enumerate(layout)]
+    indexes = [
+        index_of([infos[at] for at in packs], {pack(number, []).name for number in removed})
+        for packs, removed in objects
+    ]
+    model = Model()
+    for packs, _ in objects:
+        for at in packs:
+            model.add(infos[at])
+    model.removed = {name for index in indexes for name in index.removed}
+    limit = data.draw(st.integers(1, 12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "RECENT_LIMIT", limit)
+        for _ in range(3):
+            found = Table()
+            waiting = list(data.draw(st.permutations(indexes)))
+            while waiting:
+                size = data.draw(st.integers(1, len(waiting)))
+                found.add_objects(waiting[:size])
+                del waiting[:size]
+            model.compare(found, POOL)
+            found.flatten()
+            model.compare(found, POOL)
+
+
+def test_a_pack_that_was_removed_is_never_found_again() -> None:
+    """Whether its rows come before or after, and from whatever object."""
+    info, other = pack(0, [b"a" * 32]), pack(1, [b"a" * 32])
+    found = Table()
+    found.add_objects([index_of([], {info.name}), index_of([info])])
+    assert found.known(b"a" * 32, ()) == -1
+    assert not found.agrees(info)
+    assert found.add_pack(info) is None
+    found.add_pack(other)
+    assert found.known(b"a" * 32, ()) == found.pack_number(other.name)
+    found.remove([other.name])
+    assert found.known(b"a" * 32, ()) == -1
+    assert found.locate(b"a" * 32) == []
+    assert found.sizes(BlobId(b"a" * 32)) is None
+    assert list(found.rows()) == []
+    assert len(found) == 0
+    assert not found.agrees(pack(0, []))
+
+
+def test_many_objects_at_once_are_as_one_after_another() -> None:
+    blobs = ids(60_000)
+    indexes = [index_of([pack(at, blobs[at : at + 1500], 50)]) for at in range(0, len(blobs), 1500)]
+    together, single = Table(), Table()
+    together.add_objects(indexes)
+    for index in indexes:
+        single.add_object(index)
+    assert list(together.rows()) == list(single.rows())
+    assert len(together) == len(blobs)
+    together.add_objects(indexes[:30])
+    assert list(together.rows()) == list(single.rows())
 
 
 @given(st.lists(st.lists(IDS, min_size=1, max_size=5), min_size=1, max_size=6), st.data())
@@ -185,25 +270,53 @@ def test_a_false_alignment_is_no_match() -> None:
     assert Run.build(b"".join(rows), bytes(36)).find(across) == rows.index(across)
 
 
+def columns(*rows: tuple[bytes, tuple[int, int, int]]) -> Columns:
+    return Columns.of(sorted(blob + PLACE_ROW.pack(*place) for blob, place in rows))
+
+
+def rows_of(run: Columns) -> list[tuple[bytes, tuple[int, int, int]]]:
+    return [(run.id(row), run.place(row)) for row in range(run.rows)]
+
+
 def test_merging_keeps_every_row_of_equal_ids() -> None:
     blob = b"a" * 32
-    run = Run.build(b"", b"")
+    run: Columns = columns()
     for at in range(5):
-        run = run.merged([(blob, PLACE_ROW.pack(at, 0, 0)), (blob, PLACE_ROW.pack(at + 10, 0, 0))])
+        run = merge([run, columns((blob, (at, 0, 0)), (blob, (at + 10, 0, 0)))])
     assert sorted(run.place(row)[0] for row in range(run.rows)) == [*range(5), *range(10, 15)]
-    assert run.find(blob) == 0
 
 
-@given(st.lists(st.lists(IDS, max_size=20), max_size=6))
-def test_merging_is_sorting(layout: list[list[bytes]]) -> None:
-    run = Run.build(b"", b"")
-    for blobs in layout:
-        run = run.merged([(blob, PLACE_ROW.pack(1, 2, 3)) for blob in sorted(blobs)])
-    expected = sorted(blob for blobs in layout for blob in blobs)
-    assert [run.id(row) for row in range(run.rows)] == expected
+PLACES = st.tuples(st.integers(0, 3), st.integers(0, 1), st.just(10))
+
+
+@given(
+    st.lists(st.lists(st.tuples(IDS, PLACES), max_size=20), max_size=6),
+    st.integers(1, 8),
+    st.none() | st.sets(st.integers(0, 3)),
+)
+def test_merging_is_sorting_what_is_kept(
+    layout: list[list[tuple[bytes, tuple[int, int, int]]]], limit: int, dropped: set[int] | None
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("holdfast.store.columns.PART_ROWS", limit)
+        patch.setattr("holdfast.store.columns._FEW", limit % 3 + 1)
+        run = merge([columns(*rows) for rows in layout], dropped)
+    found = rows_of(run)
+    assert [blob for blob, _ in found] == sorted(blob for blob, _ in found)
+    expected = {row for rows in layout for row in rows if row[1][0] not in (dropped or ())}
+    assert set(found) == expected
     for blob in POOL:
         row = run.find(blob)
-        assert row == (expected.index(blob) if blob in expected else -1)
+        assert (row >= 0) == any(each[0] == blob for each in expected)
+        assert row < 0 or [each[0] for each in found].index(blob) == row
+
+
+@given(st.lists(st.lists(st.tuples(IDS, PLACES), max_size=20), max_size=6))
+def test_what_several_tell_alike_is_merged_into_one(
+    layout: list[list[tuple[bytes, tuple[int, int, int]]]],
+) -> None:
+    found = rows_of(merge([columns(*set(rows)) for rows in layout]))
+    assert sorted(found) == sorted({row for rows in layout for row in rows})
 
 
 def test_sizes_are_of_the_blob_and_its_share() -> None:

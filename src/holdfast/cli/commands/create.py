@@ -19,8 +19,11 @@ from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
 from holdfast.cli.params import (
     GroupKey,
+    OptionalValue,
+    OptionalValues,
     RepositoryOptions,
     group_keys,
+    last_moment,
     moment,
     repository_options,
     size_in_bytes,
@@ -75,6 +78,7 @@ class CreateOptions(RepositoryOptions):
     label: str
     host: str | None
     time: datetime | None
+    protect: str | None
     parent: str | None
     group_by: tuple[GroupKey, ...]
     force: bool
@@ -142,6 +146,12 @@ def _how_options(command: Callable[P, T]) -> Callable[P, T]:
             click.option("--label", default="", metavar="TEXT", help="Give it a name."),
             click.option("--host", metavar="NAME", help="Instead of this machine's name."),
             click.option("--time", type=moment, metavar="TIME", help="Instead of now; ISO 8601."),
+            click.option(
+                "--protect",
+                cls=OptionalValue,
+                metavar="[=UNTIL]",
+                help="Let nothing remove the snapshot, for ever or until a date.",
+            ),
             click.option("--parent", metavar="ID", help="The snapshot to compare with."),
             click.option(
                 "--group-by",
@@ -162,7 +172,9 @@ def _how_options(command: Callable[P, T]) -> Callable[P, T]:
     return command
 
 
-@click.command("create", short_help="Back up files and directories into a snapshot.")
+@click.command(
+    "create", cls=OptionalValues, short_help="Back up files and directories into a snapshot."
+)
 @click.argument("path", nargs=-1, metavar="[PATH]... [-- CMD [ARG]...]")
 @repository_options
 @_what_options
@@ -245,6 +257,7 @@ def _back_up(
         label=options["label"],
         host=options["host"],
         time=options["time"],
+        protect=_protect(options["protect"]),
         parent=options["parent"],
         group_by=options["group_by"],
         force=options["force"],
@@ -265,6 +278,7 @@ def _back_up_stream(
             label=options["label"],
             host=options["host"],
             time=options["time"],
+            protect=_protect(options["protect"]),
             progress=progress,
         )
     return repo.backup_stream(
@@ -274,8 +288,15 @@ def _back_up_stream(
         label=options["label"],
         host=options["host"],
         time=options["time"],
+        protect=_protect(options["protect"]),
         progress=progress,
     )
+
+
+def _protect(until: str | None) -> bool | datetime:
+    if until is None:
+        return False
+    return last_moment(until) if until else True
 
 
 def _tell(result: BackupResult, output: Output, *, dry_run: bool) -> None:

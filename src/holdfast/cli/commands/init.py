@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import shlex
-from typing import Unpack
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from holdfast.cli.connect import Connector
 from holdfast.cli.params import RepositoryOptions, repository_options
 
+if TYPE_CHECKING:
+    from holdfast import Repository
+
 
 class InitOptions(RepositoryOptions):
     """What `init` is told."""
 
     encryption: str
-    compression: str
-    pack_size: int
-    chunker: str
+    compression: str | None
+    pack_size: int | None
+    chunker: str | None
+    like: str | None
+    like_password_file: str | None
+
+
+def _made(connect: Connector, options: InitOptions, like: Repository | None) -> Repository:
+    size = options["pack_size"]
+    return connect.init(
+        options["repository"],
+        options["password_file"],
+        encryption=options["encryption"],
+        compression=options["compression"],
+        pack_size=None if size is None else size << 20,
+        chunker=options["chunker"],
+        like=like,
+    )
 
 
 @click.command("init", short_help="Make a repository.")
@@ -25,40 +44,43 @@ class InitOptions(RepositoryOptions):
 @click.option("-e", "--encryption", default="AES256", show_default=True, help="The cipher.")
 @click.option(
     "--compression",
-    default="auto",
     metavar="auto|max|off|LEVEL",
-    show_default=True,
-    help="How hard to compress: a mode, or a zstd level up to 22.",
+    help="How hard to compress: a mode, or a zstd level up to 22.  [default: auto]",
 )
 @click.option(
     "--pack-size",
     type=click.IntRange(1, 96),
-    default=16,
     metavar="MiB",
-    show_default=True,
-    help="Size of the objects that hold data.",
+    help="Size of the objects that hold data.  [default: 16]",
 )
 @click.option(
     "--chunker",
     type=click.Choice(["default", "database", "large", "fastcdc"]),
-    default="default",
-    show_default=True,
     help="How files are cut: `database` for small scattered changes, `large` above 10 TB.",
+)
+@click.option(
+    "--like",
+    metavar="LOCATION",
+    help="A repository to share deduplication with: what is copied between them keeps its form.",
+)
+@click.option(
+    "--like-password-file", metavar="FILE", help="File that holds the password of that one."
 )
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[InitOptions]) -> None:
     """Make a repository in a folder that is empty or does not exist yet.
 
-    Without its password nobody can read it: keep the password in a safe place.
+    Without its password nobody can read it: keep the password in a safe place. The password of
+    the repository named by --like comes from --like-password-file, HOLDFAST_LIKE_PASSWORD,
+    HOLDFAST_LIKE_PASSWORD_FILE or HOLDFAST_LIKE_PASSWORD_COMMAND, or is asked for.
     """
-    with connect.init(
-        options["repository"],
-        options["password_file"],
-        encryption=options["encryption"],
-        compression=options["compression"],
-        pack_size=options["pack_size"] << 20,
-        chunker=options["chunker"],
-    ) as repo:
+    with ExitStack() as stack:
+        like = None
+        if options["like"] is not None:
+            like = stack.enter_context(
+                connect.open_other(options["like"], options["like_password_file"], "LIKE")
+            )
+        repo = stack.enter_context(_made(connect, options, like))
         if connect.output.json:
             connect.output.document({"repository": repo.location, "id": repo.id})
             return

@@ -85,6 +85,12 @@ def _is_below(path: str, top: str) -> bool:
     return path == top or path.startswith(top.rstrip("/") + "/")
 
 
+def _marks(snapshot: Snapshot) -> list[str]:
+    """What stands before the paths: that it is protected, and its label."""
+    marks = ["[protected]"] if snapshot.holds else []
+    return [*marks, f"[{snapshot.label}]"] if snapshot.label else marks
+
+
 def _tell(shown: Sequence[Snapshot], output: Output, *, total: int, hidden: int) -> None:
     if shown:
         rows = [
@@ -95,7 +101,7 @@ def _tell(shown: Sequence[Snapshot], output: Output, *, total: int, hidden: int)
                 f"{each.summary.files:,}",
                 size(each.summary.bytes_processed),
                 ",".join(each.tags),
-                " ".join([*([f"[{each.label}]"] if each.label else []), *each.paths]),
+                " ".join([*_marks(each), *each.paths]),
             )
             for each in shown
         ]

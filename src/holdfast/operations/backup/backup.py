@@ -11,17 +11,18 @@ from holdfast.clock import Clock
 from holdfast.errors import DamagedRepository, PathNotFound, SourceError, UsageError
 from holdfast.filesystem import LocalSource, Owners
 from holdfast.model.content import ContentBuilder
+from holdfast.model.labels import Label, encode_label
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import BlobLoader
+from holdfast.model.snapshot import Hold, Snapshot, encode_snapshot
 from holdfast.model.snapshot import Problem as SnapshotProblem
-from holdfast.model.snapshot import Snapshot, encode_snapshot
 from holdfast.model.tree import save_directory
 from holdfast.model.walk import lookup
 from holdfast.operations.backup.options import BackupOptions, BackupOutcome
 from holdfast.operations.backup.tally import Tally
 from holdfast.operations.backup.tree import TreePass
 from holdfast.operations.ingest import Fill, Ingest, Unreadable
-from holdfast.primitives.ids import BlobId, SnapshotId
+from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import Rehearsal, Writer
 
@@ -83,7 +84,7 @@ def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled n
         and options.parent is not None
         and _is_same_source(options.parent, snapshot, loader)
     )
-    return _commit(writer, snapshot, tally, is_skipped=is_skipped)
+    return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=is_skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def backup_stream(
     tree, tally = _confirmed(writer, once)
     origin = (start, source.kind, (os.fsdecode(source.path),))
     snapshot = _snapshot(writer, tree, options, clock, origin)
-    return _commit(writer, snapshot, tally, is_skipped=False)
+    return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=False)
 
 
 def _tree_of_one_file(
@@ -226,7 +227,12 @@ def _is_same_source(before: Snapshot, after: Snapshot, loader: BlobLoader) -> bo
 
 
 def _commit(
-    writer: Writer | Rehearsal, snapshot: Snapshot, tally: Tally, *, is_skipped: bool
+    writer: Writer | Rehearsal,
+    snapshot: Snapshot,
+    tally: Tally,
+    *,
+    hold: Hold | None,
+    is_skipped: bool,
 ) -> BackupOutcome:
     snapshot = replace(
         snapshot,
@@ -237,10 +243,18 @@ def _commit(
         summary=tally.summary(writer),
     )
     if not is_skipped:
-        snapshot = replace(snapshot, id=SnapshotId(writer.commit(encode_snapshot(snapshot))))
+        held = () if hold is None else (_put_hold(writer, hold, snapshot),)
+        id_ = writer.commit(encode_snapshot(snapshot))
+        snapshot = replace(snapshot, id=id_, holds=held)
     return BackupOutcome(
         snapshot=snapshot,
         committed=not is_skipped and isinstance(writer, Writer),
         problems=tuple(tally.problems),
         problem_count=tally.problem_count,
     )
+
+
+def _put_hold(writer: Writer | Rehearsal, hold: Hold, snapshot: Snapshot) -> Hold:
+    """Hold a snapshot that is about to be: there is no moment at which it could be removed."""
+    label = Label(time_ns=snapshot.end_ns, host=snapshot.host, user=snapshot.user, hold=hold)
+    return replace(hold, id=writer.put_label(encode_label(label)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.filesystem import Problem
-from holdfast.model.snapshot import Snapshot
+from holdfast.model.snapshot import Hold, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class BackupOptions:
         skip_if_unchanged: make no snapshot when no source differs from the parent's.
         excluded: the patterns of what is left out, for the record.
         program: name and version of this program.
+        hold: keeps the snapshot from being removed.
     """
 
     host: str
@@ -35,6 +36,7 @@ class BackupOptions:
     force: bool = False
     skip_if_unchanged: bool = False
     excluded: tuple[str, ...] = ()
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

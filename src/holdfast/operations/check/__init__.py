@@ -2,7 +2,7 @@
 
 Objects are opened, the index is compared with the packs, and every tree of every snapshot is
 walked (`check`). What is wrong is data: a list of findings (`report`) that say which object it
-is, what is the matter with it, and which snapshots and paths it hurts (`hurt`).
+is, what is the matter with it, and which snapshots and paths it hurts (`holdfast.operations.hurt`).
 """
 
 from holdfast.operations.check.check import check
@@ -11,8 +11,7 @@ from holdfast.operations.check.report import (
     CheckReport,
     Finding,
     FindingKind,
-    Hurt,
     ReadData,
 )
 
-__all__ = ["CheckOptions", "CheckReport", "Finding", "FindingKind", "Hurt", "ReadData", "check"]
+__all__ = ["CheckOptions", "CheckReport", "Finding", "FindingKind", "ReadData", "check"]

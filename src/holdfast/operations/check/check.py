@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 from holdfast.errors import DamagedRepository, ObjectNotFound
 from holdfast.model.content import references
+from holdfast.model.descent import MAX_DEPTH
 from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory
 from holdfast.model.walk import directory_tree, file_content
-from holdfast.operations.check.hurt import Hurts
-from holdfast.operations.check.report import CheckOptions, CheckReport, Finding, FindingKind, Hurt
+from holdfast.operations.check.report import CheckOptions, CheckReport, Finding, FindingKind
+from holdfast.operations.hurt import Hurt, Hurts, tree_name
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Damage, Store
+
+_log = logging.getLogger(__name__)
 
 WORKERS = 2
 UNKNOWN = "index/"
@@ -62,31 +65,29 @@ class _Check:
         self._progress = progress
         self._table = store.catalog.refresh()
         self._lost: dict[BlobId, str] = {}
+        self._wrong: set[BlobId] = set()
+        self._deep: set[BlobId] = set()
+        self._is_all_known = True
+        self._condemned = self._read_condemned()
         self._needed: set[int] = set()
         self._packs_read = self._bytes_read = 0
 
     def run(self, damaged: Sequence[DamagedRepository]) -> CheckReport:
         findings = [Finding(e.object, FindingKind.SNAPSHOT, e.problem) for e in damaged]
-        named = {error.object for error in damaged}
-        if self._options.everything:
-            findings += [
-                Finding(
-                    d.object, FindingKind.STRAY if d.harmless else FindingKind.OBJECT, d.problem
-                )
-                for d in self._store.scrub_objects()
-                if d.object not in named
-            ]
+        self._is_all_known = not damaged
         listed = self._store.list_packs()
         if self._options.everything:
+            findings += self._objects({error.object for error in damaged})
             findings += [Finding(d.object, FindingKind.STRAY, d.problem) for d in listed.strays]
         with self._store.loader() as loader:
             self._walk_all(loader)
             pack_findings = list(self._packs(listed.packs))
             suspects = [finding.object for finding in pack_findings if finding.is_error]
             self._test_blobs_of(suspects, loader)
-            hurts = self._hurts(loader) if self._lost else {}
+            hurts = self._hurts(loader) if self._lost or self._wrong or self._deep else {}
         self._progress.finish()
-        findings += _attributed(pack_findings, hurts)
+        findings += self._judged(pack_findings, hurts)
+        findings += self._trees(hurts)
         findings += self._lost_blobs({finding.object for finding in pack_findings}, hurts)
         return CheckReport(
             findings=tuple(findings),
@@ -97,6 +98,20 @@ class _Check:
             bytes_read=self._bytes_read,
         )
 
+    def _objects(self, named: set[str]) -> Iterator[Finding]:
+        """What is wrong with all that is no pack, but for what is in a finding already."""
+        for damage in self._store.scrub_objects():
+            if damage.object not in named:
+                kind = FindingKind.STRAY if damage.harmless else FindingKind.OBJECT
+                yield Finding(damage.object, kind, damage.problem)
+
+    def _read_condemned(self) -> set[PackName]:
+        try:
+            return self._store.condemned()
+        except DamagedRepository as error:
+            _log.info("what is condemned is not known, which is a finding of its own: %s", error)
+            return set()
+
     # Packs
 
     def _packs(self, listed: dict[PackName, int]) -> Iterator[Finding]:
@@ -104,7 +119,8 @@ class _Check:
         sizes = {
             row.name: row.size
             for number, row in enumerate(self._table.pack_rows())
-            if self._options.everything or number in self._needed
+            if not self._table.is_removed(number)
+            and (self._options.everything or number in self._needed)
         }
         present: dict[PackName, int] = {}
         for name, size in sorted(sizes.items()):
@@ -119,8 +135,12 @@ class _Check:
         unknown = listed.keys() - sizes.keys() if self._options.everything else ()
         for name in sorted(unknown):
             where = self._store.pack_object(name)
-            message = "no index object knows it: left by an interrupted or a running backup"
-            yield Finding(where, FindingKind.UNINDEXED, message)
+            if name in self._table.removed:
+                message = "nothing is read from it any more; the next prune deletes it"
+                yield Finding(where, FindingKind.CONDEMNED, message)
+            else:
+                message = "no index object knows it: left by an interrupted or a running backup"
+                yield Finding(where, FindingKind.UNINDEXED, message)
         chosen = self._options.read_data.choose(present)
         self._progress.expect(len(chosen), sum(present[name] for name in chosen))
         damaged = {damage.object: damage for damage in self._read(chosen, present)}
@@ -188,18 +208,41 @@ class _Check:
         """Look at every tree once, and find the blobs that no good pack holds."""
         seen = BlobSet(self._table)
         for snapshot in self._snapshots:
-            pending = [snapshot.tree]
+            pending = [(snapshot.tree, 1)]
             while pending:
-                tree = pending.pop()
-                if not seen.add(tree):
-                    continue
-                self._need(tree)
-                for node in load_directory(tree, loader, on_damage=partial(self._lose, tree)):
-                    self._progress.advance(1, 0)
-                    if node.type == NodeType.DIRECTORY:
-                        pending.append(directory_tree(node))
-                    elif node.type == NodeType.FILE:
-                        self._look_at_content(node, seen, loader)
+                tree, depth = pending.pop()
+                if depth > MAX_DEPTH:
+                    self._deep.add(tree)
+                elif seen.add(tree):
+                    below = self._look_at_directory(tree, seen, loader)
+                    pending += [(child, depth + 1) for child in below]
+
+    def _look_at_directory(
+        self, tree: BlobId, seen: BlobSet, loader: BlobLoader
+    ) -> Iterator[BlobId]:
+        """Look at all files of a directory; gives the directories in it."""
+        for node in self._directory(tree, loader):
+            self._progress.advance(1, 0)
+            if node.type == NodeType.DIRECTORY:
+                yield directory_tree(node)
+            elif node.type == NodeType.FILE:
+                self._look_at_content(node, seen, loader)
+                if self._is_wrong(node):
+                    self._wrong.add(tree)
+
+    def _directory(self, tree: BlobId, loader: BlobLoader) -> Iterator[Node]:
+        """What can be read of a directory; pages that cannot are lost."""
+        pages = [tree]
+
+        def on_page(page: BlobId) -> None:
+            pages[0] = page
+            self._need(page)
+
+        def on_damage(error: DamagedRepository) -> None:
+            self._lose(pages[0], error)
+            self._is_all_known = False
+
+        return load_directory(tree, loader, on_damage=on_damage, on_page=on_page)
 
     def _look_at_content(self, node: Node, seen: BlobSet, loader: BlobLoader) -> None:
         blob: BlobId | None = None
@@ -210,6 +253,22 @@ class _Check:
         except DamagedRepository as error:
             if blob is not None:
                 self._lose(blob, error)
+                self._is_all_known = False
+
+    def _is_wrong(self, node: Node) -> bool:
+        """Whether a file's entry gives a blob another length than it has."""
+        content = file_content(node)
+        if content is None:
+            return False
+        level, items = (0, ((content, node.size),)) if isinstance(content, bytes) else content
+        if level:
+            return False
+        blobs = [item for item in items if not isinstance(item, int)]
+        return not all(self._has_length(blob, length) for blob, length in blobs)
+
+    def _has_length(self, blob: BlobId, length: int) -> bool:
+        places = self._table.locate(blob)
+        return not places or any(at.length == length for at in places)
 
     def _need(self, blob: BlobId) -> bool:
         """Note where a blob is, if not all packs count anyway; returns whether it is anywhere."""
@@ -227,12 +286,48 @@ class _Check:
 
     def _hurts(self, loader: BlobLoader) -> dict[str, list[Hurt]]:
         """For each object that lost something, what that does to each snapshot."""
-        finder = Hurts(self._lost, loader, BlobSet(self._table))
+        finder = Hurts(self._lost, loader, BlobSet(self._table), self._is_wrong)
         hurts: dict[str, list[Hurt]] = {}
         for snapshot in self._snapshots:
             for where, hurt in finder.of(snapshot).items():
                 hurts.setdefault(where, []).append(hurt)
         return hurts
+
+    def _judged(
+        self, findings: Iterable[Finding], hurts: Mapping[str, Sequence[Hurt]]
+    ) -> Iterator[Finding]:
+        """Findings about packs, once it is known whom they hurt."""
+        going: set[PackName] | None = None
+        for finding in findings:
+            found = replace(finding, hurts=tuple(hurts.get(finding.object, ())))
+            if found.hurts or not found.is_error:
+                yield found
+                continue
+            going = self._going() if going is None else going
+            if found.object.rpartition("/")[2] in going:
+                message = f"{found.message}; nothing needs it, and a prune deletes it"
+                yield replace(found, kind=FindingKind.CONDEMNED, message=message)
+            elif found.kind == FindingKind.MISSING_PACK and self._is_all_known:
+                message = "the index knows it, it is missing, and nothing needs it"
+                yield replace(found, kind=FindingKind.STALE, message=message)
+            else:
+                yield found
+
+    def _going(self) -> set[PackName]:
+        """The packs that a reclaim deletes, or has deleted while we looked."""
+        removed = self._store.catalog.refresh().removed
+        return self._condemned | self._read_condemned() | removed
+
+    def _trees(self, hurts: Mapping[str, Sequence[Hurt]]) -> Iterator[Finding]:
+        """Findings about directories that can be read and are not what they should be."""
+        for tree in sorted(self._wrong):
+            where = tree_name(tree)
+            message = "it has a file whose size is not that of its content"
+            yield Finding(where, FindingKind.TREE, message, tuple(hurts.get(where, ())))
+        for tree in sorted(self._deep):
+            where = tree_name(tree)
+            message = f"it is more than {MAX_DEPTH} directories deep, and was not looked at"
+            yield Finding(where, FindingKind.TREE, message, tuple(hurts.get(where, ())))
 
     def _lost_blobs(self, packs: set[str], hurts: dict[str, list[Hurt]]) -> Iterator[Finding]:
         """Findings for what was lost by no pack that is a finding already."""
@@ -245,10 +340,3 @@ class _Check:
                 kind = FindingKind.PACK if where.startswith("data/") else FindingKind.OBJECT
                 message = "it cannot be read"
             yield Finding(where, kind, message, tuple(hurts.get(where, ())))
-
-
-def _attributed(
-    findings: Iterable[Finding], hurts: Mapping[str, Sequence[Hurt]]
-) -> Iterator[Finding]:
-    for finding in findings:
-        yield replace(finding, hurts=tuple(hurts.get(finding.object, ())))

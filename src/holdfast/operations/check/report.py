@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from holdfast.errors import UsageError
+from holdfast.operations.hurt import Hurt
 from holdfast.primitives.ids import PackName
 
 _Json: TypeAlias = dict[str, object]
@@ -23,26 +24,16 @@ class FindingKind(StrEnum):
     PACK = "damaged pack"
     MISSING_PACK = "missing pack"
     BLOB = "lost blob"
+    TREE = "wrong directory"
     UNINDEXED = "unindexed pack"
+    STALE = "stale index entry"
+    CONDEMNED = "condemned pack"
     STRAY = "stray object"
 
 
-HARMLESS = frozenset({FindingKind.UNINDEXED, FindingKind.STRAY})
-
-
-@dataclass(frozen=True, slots=True)
-class Hurt:
-    """What a finding does to one snapshot.
-
-    Attributes:
-        snapshot: its id.
-        paths: what cannot be restored whole, at most `holdfast.operations.check.hurt.MAX_PATHS`.
-        count: how many paths there are.
-    """
-
-    snapshot: str
-    paths: tuple[str, ...]
-    count: int
+HARMLESS = frozenset(
+    {FindingKind.UNINDEXED, FindingKind.STALE, FindingKind.CONDEMNED, FindingKind.STRAY}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +64,7 @@ class Finding:
             "kind": self.kind.value,
             "message": self.message,
             "error": self.is_error,
-            "hurts": [
-                {"snapshot": hurt.snapshot, "paths": list(hurt.paths), "count": hurt.count}
-                for hurt in self.hurts
-            ],
+            "hurts": [hurt.dict() for hurt in self.hurts],
         }
 
 

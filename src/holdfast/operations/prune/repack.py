@@ -1,0 +1,126 @@
+"""Storing anew what is needed of packs that are to go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+
+from holdfast.errors import DamagedRepository, StorageFull
+from holdfast.operations.prune.survey import PackUse, Survey, refused
+from holdfast.primitives.ids import BlobId, PackName
+from holdfast.progress import Progress
+from holdfast.store import Kind, Loader, Marks, Store, Writer
+
+_log = logging.getLogger(__name__)
+
+BATCH = 256 << 20
+"""Bytes of needed blobs that are stored anew before their packs count as free."""
+
+_AHEAD = 64
+"""Blobs that are asked for ahead of their use."""
+
+
+class Repack:
+    """Copies needed blobs through a session's writer, each verified as it is read.
+
+    Attributes:
+        moved: packs all of whose needed blobs are durable elsewhere.
+        bytes: bytes of blobs that were copied, as they were.
+        stopped: why not all was copied, "" when it was.
+    """
+
+    def __init__(self, store: Store, writer: Writer, loader: Loader, progress: Progress) -> None:
+        self.moved: set[PackName] = set()
+        self.bytes = 0
+        self.stopped = ""
+        self._store = store
+        self._writer = writer
+        self._loader = loader
+        self._progress = progress
+        self._alone = 0
+
+    def run(self, found: Survey, packs: Sequence[PackUse], leave: Collection[int]) -> None:
+        """Store anew what is needed of these packs, as far as there is room.
+
+        Args:
+            found: what is needed.
+            packs: which are to be emptied.
+            leave: numbers of packs that nothing may be left to: those that go, or cannot be used.
+
+        Raises:
+            DamagedRepository: something that is needed cannot be read.
+        """
+        self._progress.expect(0, sum(use.used for use in packs))
+        for batch in _batches(packs):
+            try:
+                for use in batch:
+                    self._empty(use, found, leave)
+                self._writer.flush()
+            except StorageFull as error:
+                # What is durable already, and what is not needed at all, can still be freed.
+                self.stopped = f"the storage is full: {error.problem}"
+                _log.warning("not all that was to be moved is: %s", error)
+                return
+            self.moved |= {use.row.name for use in batch}
+
+    def _empty(self, use: PackUse, found: Survey, leave: Collection[int]) -> None:
+        try:
+            info = self._store.read_trailer(use.row.name, use.row.size)
+        except DamagedRepository as error:
+            raise refused(error) from error
+        needed = [placed.id for placed in info.blobs if placed.id in found.marks]
+        to_move = []
+        for blob in dict.fromkeys(needed):
+            if found.table.known(blob, leave) >= 0:
+                self.check_copy(blob, leave)
+            elif not self._writer.has((blob,)):
+                to_move.append(blob)
+        self.copy(to_move, use.kind, found.marks)
+        self._progress.advance(0, use.used, use.row.name)
+
+    def check_copy(self, blob: BlobId, leave: Collection[int]) -> None:
+        """Make sure that the copy of a blob which is to stay is a good one.
+
+        Raises:
+            DamagedRepository: it is not; the copies that were to go may be the only good ones.
+        """
+        try:
+            self._loader.load_outside(blob, leave)
+        except DamagedRepository as error:
+            raise refused(error) from error
+
+    def copy(self, blobs: Sequence[BlobId], kind: int, marks: Marks) -> None:
+        """Store blobs of one kind anew.
+
+        Raises:
+            DamagedRepository: one cannot be read.
+        """
+        for number, blob in enumerate(blobs):
+            if number % _AHEAD == 0:
+                self._loader.prefetch(blobs[number : number + 2 * _AHEAD])
+            try:
+                data = self._loader.load(blob)
+            except DamagedRepository as error:
+                raise refused(error) from error
+            self.bytes += len(data)
+            if kind == Kind.TREE:
+                self._writer.save_tree(data)
+                continue
+            group = marks.group(blob)
+            if group is None:
+                self._alone += 1
+                group = ("alone", self._alone)
+            self._writer.save_data(memoryview(data), group)
+
+
+def _batches(packs: Sequence[PackUse]) -> Iterator[list[PackUse]]:
+    batch: list[PackUse] = []
+    size = 0
+    for use in packs:
+        batch.append(use)
+        size += use.used
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,233 @@
+"""What is stored, what is needed of it, and whether both can be believed.
+
+The order of the reads is the protocol's: packs, sessions, snapshots, index (F54 and before).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from holdfast.errors import DamagedRepository, ObjectNotFound
+from holdfast.model.snapshot import Snapshot
+from holdfast.operations.reachable import mark
+from holdfast.primitives.ids import BlobId, PackName, SnapshotId
+from holdfast.progress import Progress
+from holdfast.store import Loader, Location, Marks, PackRow, Reclaim, Store, Table
+
+LoadSnapshots: TypeAlias = Callable[[], tuple[list[Snapshot], list[DamagedRepository]]]
+"""Lists and reads all snapshots: those that can be read, and what is wrong with the others."""
+
+ATTEMPTS = 3
+
+_REFUSED = "nothing is deleted while that is so: see `holdfast validate` and `holdfast repair`"
+
+
+@dataclass(slots=True)
+class PackUse:
+    """A pack that is listed and indexed, and what of it is needed.
+
+    Attributes:
+        row: as the index knows it.
+        kind: what its blobs are.
+        epoch: of the master that it is sealed under.
+        stored: bytes of all its blobs, as they are stored.
+        used: bytes of those that are needed and that this pack is to keep: of several copies of
+            a blob one counts.
+    """
+
+    row: PackRow
+    kind: int
+    epoch: int
+    stored: int = 0
+    used: int = 0
+
+    @property
+    def unused(self) -> int:
+        """Bytes of blobs that nobody needs, or that are elsewhere too."""
+        return self.stored - self.used
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a prune goes by.
+
+    Attributes:
+        table: the index.
+        marks: what the snapshots need.
+        snapshots: those that there were.
+        listed: the packs that are stored, with their sizes.
+        condemned: packs that reclaims in progress will delete.
+        live: the first 8 digits of the sessions that there are: their packs are let alone.
+        uses: packs that are listed, indexed and not condemned, by their number in the table.
+        duplicates: needed blobs of which there are several copies.
+    """
+
+    table: Table
+    marks: Marks
+    snapshots: dict[SnapshotId, Snapshot]
+    listed: dict[PackName, int]
+    condemned: frozenset[PackName]
+    live: frozenset[str]
+    uses: dict[int, PackUse] = field(default_factory=dict)
+    duplicates: list[BlobId] = field(default_factory=list)
+
+
+def survey(
+    store: Store, reclaim: Reclaim, load: LoadSnapshots, loader: Loader, progress: Progress
+) -> Survey:
+    """Find out what is stored and what is needed.
+
+    Raises:
+        DamagedRepository: something cannot be read, or is not where it should be, so that nobody
+            can say what is needed.
+    """
+    for attempt in range(ATTEMPTS):
+        listed = store.list_packs().packs
+        live = frozenset(session.id[:8] for session in store.sessions(details=False))
+        snapshots = readable_snapshots(load)
+        table = store.catalog.refresh()
+        refuse_problems(store)
+        marks = Marks(table)
+        try:
+            mark(snapshots.values(), loader, marks, progress)
+        except DamagedRepository as error:
+            # It may have been forgotten and reclaimed by another client while we looked.
+            if attempt + 1 < ATTEMPTS and store.snapshot_ids() != sorted(snapshots):
+                continue
+            raise refused(error) from error
+        condemned = frozenset[PackName]().union(*reclaim.condemned().values())
+        found = Survey(table, marks, snapshots, listed, condemned, live)
+        _count(store, found)
+        return found
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def readable_snapshots(load: LoadSnapshots) -> dict[SnapshotId, Snapshot]:
+    """All snapshots, of which every one can be read."""
+    snapshots, damaged = load()
+    if damaged:
+        raise refused(damaged[0])
+    return {snapshot.id: snapshot for snapshot in snapshots}
+
+
+def refuse_problems(store: Store) -> None:
+    """Refuse to go on when an index object cannot be read: nobody knows what it tells of."""
+    for problem in store.catalog.problems.values():
+        raise refused(problem)
+
+
+def refused(error: DamagedRepository) -> DamagedRepository:
+    """The same error, saying that this is why nothing is deleted."""
+    return DamagedRepository(error.object, error.problem, _REFUSED)
+
+
+def unusable(
+    table: Table, listed: Mapping[PackName, int], condemned: Collection[PackName]
+) -> set[int]:
+    """Numbers of the packs that are condemned, or not listed as the index knows them."""
+    return {
+        number
+        for number, row in enumerate(table.pack_rows())
+        if row.name in condemned or listed.get(row.name) != row.size
+    }
+
+
+def _count(store: Store, found: Survey) -> None:
+    """Add up, pack by pack, what is needed."""
+    table = found.table
+    _check_listing(store, found)
+    _begin(store, found)
+    several: list[tuple[BlobId, list[tuple[int, int]]]] = []
+    for blob, places in _by_blob(table):
+        shares = [(at.pack, _share(at)) for at in places if at.pack in found.uses]
+        for pack, share in shares:
+            found.uses[pack].stored += share
+        if blob not in found.marks:
+            continue
+        if len(shares) == 1:
+            found.uses[shares[0][0]].used += shares[0][1]
+        elif shares:
+            several.append((blob, shares))
+        else:
+            _refuse_lost(places, store, found)
+    for blob in found.marks.unknown():
+        if table.known(blob, ()) < 0:
+            raise refused(DamagedRepository(f"blob {blob.hex()}", "the index does not know it"))
+    _share_out(several, found)
+
+
+def _begin(store: Store, found: Survey) -> None:
+    """A `PackUse` for every pack that can be used, of which nothing is needed yet."""
+    leave = unusable(found.table, found.listed, found.condemned)
+    for number, row in enumerate(found.table.pack_rows()):
+        if number not in leave and not found.table.is_removed(number):
+            header = store.pack_header(row)
+            found.uses[number] = PackUse(row, header.kind, header.epoch)
+
+
+def _refuse_lost(places: Sequence[Location], store: Store, found: Survey) -> None:
+    """Refuse to go on without a needed blob that is in no pack; condemned ones still have it."""
+    names = [found.table.pack(at.pack).name for at in places]
+    if not found.condemned.intersection(names):
+        problem = "it is missing, and snapshots need what it held"
+        raise refused(DamagedRepository(store.pack_object(names[0]), problem))
+
+
+def _share_out(several: Sequence[tuple[BlobId, Sequence[tuple[int, int]]]], found: Survey) -> None:
+    """Of several copies of a blob let that one count which is in the pack that is used most.
+
+    It stays anyway, and so whole packs become free.
+    """
+    for blob, shares in several:
+        pack, share = max(shares, key=lambda each: (found.uses[each[0]].used, each))
+        found.uses[pack].used += share
+        found.duplicates.append(blob)
+
+
+def _check_listing(store: Store, found: Survey) -> None:
+    """Refuse to trust a storage that does not list what it holds.
+
+    Such listings have emptied repositories elsewhere (restic 1246).
+    """
+    table = found.table
+    absent = [
+        row
+        for number, row in enumerate(table.pack_rows())
+        if row.name not in found.listed and not table.is_removed(number)
+    ]
+    if not absent:
+        return
+    found.listed.update(store.list_packs().packs)  # a backup may have added some meanwhile
+    for row in absent:
+        if row.name in found.listed:
+            continue
+        where = store.pack_object(row.name)
+        try:
+            store.backend.stat(where)
+        except ObjectNotFound:
+            continue  # really gone: it matters only if something needs it
+        raise DamagedRepository(
+            where,
+            "the storage holds it and does not list it",
+            "its listings cannot be relied upon, so nothing is deleted",
+        )
+
+
+def _by_blob(table: Table) -> Iterator[tuple[BlobId, list[Location]]]:
+    """Every blob once, with all its places."""
+    before: BlobId | None = None
+    places: list[Location] = []
+    for blob, at in table.rows():
+        if blob != before:
+            if before is not None:
+                yield before, places
+            before, places = blob, []
+        places.append(at)
+    if before is not None:
+        yield before, places
+
+
+def _share(at: Location) -> int:
+    return -(-at.segment.stored * at.length // max(at.segment.raw, 1))

@@ -1,0 +1,66 @@
+"""What snapshots need: every tree, list and data blob, each looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdfast.errors import DamagedRepository
+from holdfast.model.content import references
+from holdfast.model.node import Node, NodeType
+from holdfast.model.roles import BlobLoader
+from holdfast.model.snapshot import Snapshot
+from holdfast.model.tree import load_directory
+from holdfast.model.walk import directory_tree, file_content
+from holdfast.operations.ingest import owner_group
+from holdfast.primitives.ids import BlobId
+from holdfast.progress import Progress
+from holdfast.store import Marks
+
+
+def mark(
+    snapshots: Iterable[Snapshot], loader: BlobLoader, marks: Marks, progress: Progress
+) -> None:
+    """Mark all that these snapshots need.
+
+    Args:
+        snapshots: which.
+        loader: where trees are.
+        marks: added to; what is marked already is taken as done. Of no use after an error.
+        progress: told of every directory entry.
+
+    Raises:
+        DamagedRepository: not all that they need can be found out.
+    """
+    for snapshot in snapshots:
+        try:
+            _mark_tree(snapshot.tree, loader, marks, progress)
+        except DamagedRepository as error:
+            raise DamagedRepository(
+                error.object, f"{error.problem} (in snapshot {snapshot.short_id})"
+            ) from error
+
+
+def _mark_tree(tree: BlobId, loader: BlobLoader, marks: Marks, progress: Progress) -> None:
+    pending = [tree]
+    while pending:
+        directory = pending.pop()
+        if not marks.add(directory):
+            continue
+        for node in load_directory(directory, loader, on_page=marks.add):
+            if node.type == NodeType.DIRECTORY:
+                pending.append(directory_tree(node))
+            elif node.type == NodeType.FILE:
+                _mark_file(node, loader, marks)
+                progress.advance(1, 0)
+
+
+def _mark_file(node: Node, loader: BlobLoader, marks: Marks) -> None:
+    content = file_content(node)
+    if content is None:
+        return
+    group = owner_group(node)
+    for level, blob in references(content, loader, marks):
+        if level:
+            marks.add(blob)
+        else:
+            marks.add(blob, group)

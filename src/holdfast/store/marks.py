@@ -1,0 +1,80 @@
+"""Which blobs are needed, and what each may share a segment with: one byte a blob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from holdfast.primitives.ids import BlobId
+from holdfast.store.table import Table
+from holdfast.store.writer import TREES, Group
+
+_TREE = 1
+_ALONE = 255
+"""Marks the blobs of all groups that come after the first 253."""
+
+
+class Marks:
+    """The blobs that were met in a pass over snapshots, each with the group it was first met in.
+
+    A pass that failed has marked lists and directories of which not all that they name is marked:
+    then make new marks.
+    """
+
+    def __init__(self, table: Table) -> None:
+        table.flatten()
+        self._run = table.base
+        self._values = bytearray(self._run.rows)
+        self._others: dict[bytes, int] = {}
+        self._numbers: dict[Group, int] = {TREES: _TREE}
+        self._groups: list[Group] = [TREES, TREES]
+
+    def add(self, blob: bytes, group: Group = TREES) -> bool:
+        """Mark a blob; returns whether it was not marked before."""
+        row = self._run.find(blob)
+        if row < 0:
+            before = len(self._others)
+            self._others.setdefault(blob, self._number(group))
+            return len(self._others) > before
+        if self._values[row]:
+            return False
+        self._values[row] = self._number(group)
+        return True
+
+    def _number(self, group: Group) -> int:
+        number = self._numbers.get(group)
+        if number is None:
+            if len(self._groups) == _ALONE:
+                return _ALONE
+            number = self._numbers[group] = len(self._groups)
+            self._groups.append(group)
+        return number
+
+    def __contains__(self, blob: object) -> bool:
+        return isinstance(blob, bytes) and self._value(blob) > 0
+
+    def _value(self, blob: bytes) -> int:
+        row = self._run.find(blob)
+        return self._others.get(blob, 0) if row < 0 else self._values[row]
+
+    def group(self, blob: bytes) -> Group | None:
+        """The group of a marked blob; None when it has to have a segment of its own.
+
+        Raises:
+            KeyError: it is not marked.
+        """
+        value = self._value(blob)
+        if not value:
+            raise KeyError(blob)
+        return None if value == _ALONE else self._groups[value]
+
+    def unknown(self) -> Iterator[BlobId]:
+        """The marked blobs that the table did not have when the marks were begun."""
+        yield from map(BlobId, self._others)
+
+    def __iter__(self) -> Iterator[BlobId]:
+        """Every marked blob once."""
+        run = self._run
+        for row, value in enumerate(self._values):
+            if value:
+                yield BlobId(run.id(row))
+        yield from self.unknown()

@@ -1,0 +1,274 @@
+"""Condemn, drain, remove, delete: what a reclaim does with the storage (F54 to F56, ADR 0010).
+
+Which packs may go is decided by `holdfast.operations.prune`. Nothing here decides by a clock but
+how long a silent session is waited for, and that can only fail a backup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from holdfast.backend import Backend
+from holdfast.errors import BackendError, DamagedRepository, ObjectExists, ObjectNotFound
+from holdfast.primitives import codec
+from holdfast.primitives.ids import PackName, random_name
+from holdfast.store.envelope import ObjectType, open_object, seal_object
+from holdfast.store.index import encode_index
+from holdfast.store.keys import Keys
+from holdfast.store.objects import objects, read_object
+from holdfast.store.pack import object_name
+from holdfast.store.session import WAITS, decode_condemned
+from holdfast.store.sessions import SessionInfo, clear_session, expire_session, list_sessions
+from holdfast.store.sightings import Sightings
+
+_log = logging.getLogger(__name__)
+
+RECLAIM = "prune"
+"""What the session of a reclaim says that it is; nobody waits for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How far reclaims in progress are.
+
+    Attributes:
+        ready: by object name, the packs that were condemned and that no session can build upon
+            any more.
+        waiting: the same for those that sessions may still build upon.
+        sessions: these sessions.
+    """
+
+    ready: dict[str, frozenset[PackName]] = field(default_factory=dict)
+    waiting: dict[str, frozenset[PackName]] = field(default_factory=dict)
+    sessions: tuple[SessionInfo, ...] = ()
+
+
+class Reclaim:
+    """One reclaim's work on the storage; it also carries on with what others have left."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        keys: Keys,
+        sightings: Sightings,
+        about: Mapping[str, object],
+        expire_after: float,
+    ) -> None:
+        """Begin; nothing is done yet.
+
+        Args:
+            backend: where the repository is.
+            keys: of the repository.
+            sightings: of other sessions.
+            about: who reclaims, for markers of dead sessions.
+            expire_after: seconds of silence after which a session is declared dead.
+        """
+        self._backend = backend
+        self._keys = keys
+        self._sightings = sightings
+        self._about = dict(about)
+        self._expire_after = expire_after
+
+    def condemned(self) -> dict[str, frozenset[PackName]]:
+        """The packs that each reclaim in progress has condemned.
+
+        Raises:
+            DamagedRepository: an announcement cannot be read.
+        """
+        found = {}
+        decode = partial(decode_condemned, self._keys)
+        for info in objects(self._backend, "gc/"):
+            if info.name.endswith(WAITS):
+                continue
+            with contextlib.suppress(ObjectNotFound):  # its reclaim has ended
+                packs = read_object(self._backend, info.name, decode, size=info.size)
+                found[info.name] = frozenset(packs)
+        return found
+
+    def condemn(self, packs: Collection[PackName]) -> str:
+        """Announce, for ever, that these packs will be deleted; returns the object's name.
+
+        Raises:
+            DamagedRepository: the storage does not list what it has just stored.
+        """
+        name = f"gc/{random_name()}"
+        record = codec.pack({"packs": sorted(packs)})
+        self._backend.put(name, seal_object(ObjectType.CONDEMNED, self._keys, name, record))
+        _expect_listed(self._backend, "gc/", name)
+        self._waits(name)
+        return name
+
+    def check_snapshots_listed(self) -> None:
+        """Find out whether a list of the snapshots shows what was stored last, and comes last.
+
+        A snapshot that a listing leaves out would be taken for forgotten, and its data deleted.
+
+        Raises:
+            DamagedRepository: it does not.
+        """
+        name = f"snapshots/{_LAST_OF_ALL}{random_name()[len(_LAST_OF_ALL) :]}"
+        record = codec.pack(self._about)
+        self._backend.put(name, seal_object(ObjectType.ABORTED, self._keys, name, record))
+        try:
+            _expect_listed(self._backend, "snapshots/", name)
+        finally:
+            self._delete(name)
+
+    def drain(self, own: str = "") -> Drain:
+        """Look once which of the reclaims in progress wait for nobody any more.
+
+        Sessions that have ended without clearing up are cleared away, silent ones expired.
+
+        Args:
+            own: id of the session of this reclaim, which is at work however silent it is.
+        """
+        condemned = self.condemned()
+        waits = {name: self._waits(name) for name in condemned}
+        alive = self._alive(own)
+        drain = Drain({}, {}, tuple(alive.values()))
+        for name, packs in condemned.items():
+            into = drain.waiting if waits[name] & alive.keys() else drain.ready
+            into[name] = packs
+        wanted = frozenset().union(*(waits[name] for name in drain.waiting))
+        return Drain(
+            drain.ready, drain.waiting, tuple(alive[each] for each in sorted(wanted & alive.keys()))
+        )
+
+    def _waits(self, name: str) -> frozenset[str]:
+        """The sessions that a reclaim waits for; whoever sees first that nobody said so says it."""
+        waits = name + WAITS
+        try:
+            return read_object(self._backend, waits, self._decode_waits)
+        except ObjectNotFound:
+            pass
+        sessions = [
+            each.id
+            for each in list_sessions(self._backend, self._keys)
+            if each.is_announced and each.kind != RECLAIM
+        ]
+        record = codec.pack({"waits": sorted(sessions)})
+        data = seal_object(ObjectType.CONDEMNED, self._keys, waits, record)
+        # Every list that is made after the announcement is right, so either of two may stay.
+        if self._backend.capabilities().put_if_absent:
+            with contextlib.suppress(ObjectExists):
+                self._backend.put_if_absent(waits, data)
+        else:
+            self._backend.put(waits, data)
+        return frozenset(sessions)
+
+    def _decode_waits(self, name: str, data: bytes) -> frozenset[str]:
+        try:
+            record = codec.unpack(open_object(ObjectType.CONDEMNED, self._keys, name, data))
+        except ValueError as error:
+            raise DamagedRepository(name, str(error)) from None
+        match record:
+            case {"waits": tuple(sessions)} if all(isinstance(each, str) for each in sessions):
+                return frozenset(map(str, sessions))
+            case _:
+                raise DamagedRepository(name, "it does not name sessions")
+
+    def _alive(self, own: str) -> dict[str, SessionInfo]:
+        """The sessions that may still commit, by id."""
+        sessions = list_sessions(self._backend, self._keys)
+        committed = {info.name for info in objects(self._backend, "snapshots/")}
+        alive = {}
+        for session in (each for each in sessions if each.id != own):
+            silent = self._sightings.see(session.id, session.beats)
+            is_over = not session.is_announced or f"snapshots/{session.id}" in committed
+            if session.id == own or (not is_over and silent < self._expire_after):
+                alive[session.id] = session
+                continue
+            if not is_over and session.kind != RECLAIM:
+                self._expire(session)
+            clear_session(self._backend, session)
+        self._sightings.save(alive)
+        return {name: each for name, each in alive.items() if each.kind != RECLAIM}
+
+    def _expire(self, session: SessionInfo) -> None:
+        """Make sure that a silent session cannot commit any more."""
+        host = session.host or "unknown"
+        _log.warning("session %s of host %s is silent: declared dead", session.id, host)
+        expire_session(self._backend, self._keys, session.id, self._about)
+
+    def remove(self, packs: Iterable[PackName]) -> None:
+        """Tell every reader, for ever, that nothing is to be read from these packs."""
+        name = f"index/{random_name()}"
+        self._backend.put(name, encode_index(name, [], self._keys, removed=sorted(packs)))
+
+    def delete(self, packs: Iterable[PackName]) -> None:
+        """Delete packs; those that are gone already are no matter."""
+        for pack in packs:
+            self._delete(object_name(pack))
+
+    def finish(self, name: str) -> None:
+        """End a reclaim all of whose packs are deleted; its announcement goes last."""
+        self._delete(name + WAITS)
+        self._delete(name)
+
+    def forgotten(self) -> list[str]:
+        """The ids of the forgotten snapshots that there are."""
+        return [info.name.rpartition("/")[2] for info in objects(self._backend, "forgotten/")]
+
+    def purge(self, forgotten: Iterable[str]) -> None:
+        """Delete the records of forgotten snapshots, whose data has been reclaimed."""
+        for snapshot in forgotten:
+            self._delete(f"forgotten/{snapshot}")
+
+    def sweep(self) -> None:
+        """Delete what belongs to nothing any more: lists of sessions, and labels."""
+        names = {info.name for info in objects(self._backend, "gc/")}
+        for name in names:
+            if name.endswith(WAITS) and name.removesuffix(WAITS) not in names:
+                self._delete(name)
+        # In this order: a label may be put before its snapshot, by a session that is there.
+        labels = [info.name for info in objects(self._backend, "labels/")]
+        owners = {
+            info.name.split("/")[1].partition(".")[0]
+            for folder in ("sessions/", "snapshots/", "forgotten/")
+            for info in objects(self._backend, folder)
+        }
+        for name in labels:
+            if name.split("/")[1] not in owners:
+                self._delete(name)
+
+    def check_deletes(self, session: str) -> None:
+        """Find out, before anything is condemned, whether this storage lets objects be deleted.
+
+        Raises:
+            BackendError: it does not.
+        """
+        name = f"sessions/{session}.{_PROBE}"
+        record = codec.pack({})
+        self._backend.put(name, seal_object(ObjectType.SESSION, self._keys, name, record))
+        try:
+            self._backend.delete(name)
+        except BackendError as error:
+            raise type(error)(
+                error.object,
+                f"{error.problem}; giving space back takes permission to delete, "
+                "and nothing was changed",
+            ) from None
+
+    def _delete(self, name: str) -> None:
+        with contextlib.suppress(ObjectNotFound):
+            self._backend.delete(name)
+
+
+_PROBE = 1 << 40
+"""Number of a sign of life that no session reaches."""
+
+_LAST_OF_ALL = "f" * 8
+"""Begins the name of an object that sorts after all others, on the last page of a listing."""
+
+
+def _expect_listed(backend: Backend, folder: str, name: str) -> None:
+    if all(info.name != name for info in backend.list(folder)):
+        raise DamagedRepository(
+            name,
+            "it was just stored, and a listing does not show it",
+            "this storage's listings cannot be relied upon, so nothing is deleted",
+        )

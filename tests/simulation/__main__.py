@@ -1,0 +1,48 @@
+"""``python -m tests.simulation``: run many schedules, or show the one of a seed."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+
+from tests.simulation.schedule import Failed, Schedule
+
+
+def main() -> int:
+    """Run; returns 1 when a schedule failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2000, help="how many schedules")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first one")
+    parser.add_argument("--seed", type=int, help="show the schedule of this seed")
+    options = parser.parse_args()
+    try:
+        if options.seed is None:
+            run_all(range(options.first, options.first + options.seeds))
+        else:
+            schedule = Schedule(options.seed)
+            print(f"{schedule.run()}")
+            print("\n".join(map(str, schedule.trace)))
+    except Failed as failure:
+        print(failure)
+        return 1
+    return 0
+
+
+def run_all(seeds: range) -> None:
+    """Run the schedules of these seeds, and say what happened in them."""
+    begin = time.monotonic()
+    counts: Counter[str] = Counter()
+    steps = 0
+    for seed in seeds:
+        schedule = Schedule(seed)
+        counts += schedule.run()
+        steps += len(schedule.trace)
+    seconds = time.monotonic() - begin
+    print(f"{len(seeds)} schedules, {steps} steps, {seconds:.0f} s: no violation")
+    for what, number in sorted(counts.items()):
+        print(f"{number:8} {what}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

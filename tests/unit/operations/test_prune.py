@@ -1,0 +1,525 @@
+"""Giving space back: what goes, what stays, and when nothing may go at all."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast import PruneResult
+from holdfast.backend import Backend, MemoryBackend, ObjectInfo
+from holdfast.backend.faulty import Call, Fail, Faulty, NoFault, nth
+from holdfast.engine.repository import Repository
+from holdfast.errors import (
+    AccessDenied,
+    BackendError,
+    DamagedRepository,
+    StorageFull,
+    UsageError,
+)
+from holdfast.overrides import override
+from holdfast.store import Store
+from holdfast.testing.repositories import ManualClock, attached, copied, new_store
+
+Contents = dict[str, bytes]
+
+
+class World:
+    """A repository in memory, a tree to back up, and what every snapshot should hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "tree"
+        self.folder.mkdir()
+        self.random = random.Random(7)  # noqa: S311 - to be the same each time
+        self.clock = ManualClock()
+        self.backend = MemoryBackend()
+        self.store: Store = new_store(self.backend, clock=self.clock)
+        self.repo = Repository(self.store, self.clock)
+        self.held: dict[str, Contents] = {}
+
+    def write(self, *numbers: int) -> None:
+        """Give files new contents."""
+        for number in numbers:
+            size = self.random.randrange(1, 6000)
+            (self.folder / f"{number:02}").write_bytes(self.random.randbytes(size))
+
+    def back_up(self) -> str:
+        self.clock.advance(1)
+        snapshot = self.repo.backup(self.folder).snapshot
+        assert snapshot is not None
+        self.held[snapshot.id] = {
+            str(path): path.read_bytes() for path in self.folder.iterdir() if path.is_file()
+        }
+        return snapshot.id
+
+    def forget(self, *ids: str) -> None:
+        self.repo.forget(list(ids), force=True)
+        for id_ in ids:
+            del self.held[id_]
+
+    def history(self, count: int, change: int = 5) -> list[str]:
+        """Snapshots of 20 files, of which so many change each time."""
+        self.write(*range(20))
+        ids = [self.back_up()]
+        for _ in range(count - 1):
+            self.write(*self.random.sample(range(20), change))
+            ids.append(self.back_up())
+        return ids
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def opened(world: World, backend: Backend) -> Repository:
+    """The repository on another storage, without the price of a password."""
+    return Repository(attached(world.store, backend, clock=world.clock), world.clock)
+
+
+def contents(repo: Repository, id_: str) -> Contents:
+    """All files of a snapshot."""
+    found: Contents = {}
+    for entry in repo.walk(id_):
+        if entry.type == "file":
+            with repo.open_file(id_, entry.path) as file:
+                found[entry.path] = file.read()
+    return found
+
+
+def expect_whole(world: World, backend: Backend | None = None) -> None:
+    """Every snapshot is there and holds what it should, and nothing is damaged."""
+    repo = opened(world, backend or world.backend)
+    assert {each.id for each in repo.snapshots()} == world.held.keys()
+    for id_, expected in world.held.items():
+        assert contents(repo, id_) == expected
+    assert repo.check(read_data=True).errors == ()
+
+
+def names(backend: Backend, folder: str) -> set[str]:
+    return {info.name for info in backend.list(folder)}
+
+
+def stored(backend: Backend) -> int:
+    return sum(info.size for info in backend.list("data/"))
+
+
+def prune(world: World, **options: bool | str | float | None) -> PruneResult:
+    asked: dict[str, bool | str | float | None] = {"max_unused": 0, "force": True, **options}
+    return opened(world, world.backend).prune(**asked)  # type: ignore[arg-type]
+
+
+# What goes and what stays
+
+
+def test_what_only_forgotten_snapshots_needed_goes(world: World) -> None:
+    ids = world.history(6)
+    before = stored(world.backend)
+    world.forget(*ids[:4])
+    result = prune(world)
+    assert result.packs_deleted > 0
+    assert result.bytes_freed == before - stored(world.backend) > before // 4
+    assert result.packs_pending == 0
+    expect_whole(world)
+    assert not names(world.backend, "gc/")
+    assert not names(world.backend, "sessions/")
+    assert not names(world.backend, "forgotten/")
+
+
+def test_afterwards_there_is_nothing_unneeded_and_nothing_to_do(world: World) -> None:
+    ids = world.history(6)
+    world.forget(*ids[::2])
+    prune(world)
+    kept = names(world.backend, "data/")
+    again = prune(world)
+    assert (again.unused, again.packs_deleted, again.packs_condemned) == (0, 0, 0)
+    assert names(world.backend, "data/") == kept
+
+
+def test_a_prune_of_what_is_all_needed_changes_nothing_but_the_index(world: World) -> None:
+    world.history(3)
+    before = {
+        info for info in world.backend.list("") if not info.name.startswith(("index/", "sessions/"))
+    }
+    result = world.repo.prune()
+    assert result.packs_deleted == 0
+    after = {
+        info for info in world.backend.list("") if not info.name.startswith(("index/", "sessions/"))
+    }
+    assert after == before
+    expect_whole(world)
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(world: World) -> None:
+    ids = world.history(6)
+    world.forget(*ids[:3])
+    before = {info.name: world.backend.get(info.name) for info in world.backend.list("")}
+    told = prune(world, dry_run=True)
+    assert {info.name: world.backend.get(info.name) for info in world.backend.list("")} == before
+    done = prune(world)
+    same = ("snapshots", "packs", "bytes", "used", "unused", "packs_unneeded", "packs_repacked")
+    assert [getattr(told, name) for name in same] == [getattr(done, name) for name in same]
+    assert told.bytes_freed == pytest.approx(done.bytes_freed, rel=0.3)
+    assert (told.packs_deleted, told.packs_condemned) == (0, 0)
+
+
+def test_a_little_that_is_not_needed_may_stay(world: World) -> None:
+    ids = world.history(6, change=1)
+    world.forget(*ids[:2])
+    kept = names(world.backend, "data/")
+    result = prune(world, max_unused="unlimited")
+    assert result.packs_repacked == 0
+    assert 0 < result.unused_left <= result.unused
+    assert names(world.backend, "data/") <= kept
+    expect_whole(world)
+
+
+def test_no_more_is_stored_anew_than_asked_and_the_next_run_goes_on(world: World) -> None:
+    ids = world.history(12, change=3)
+    world.forget(*ids[1::2])
+    whole = prune(world, dry_run=True)
+    room = whole.bytes_repacked // 3
+    first = prune(world, max_repack_size=room)
+    assert 0 < first.bytes_repacked <= room
+    assert first.packs_repacked < whole.packs_repacked
+    for _ in range(12):
+        prune(world, max_repack_size=room)
+    assert prune(world, dry_run=True).unused_left == 0
+    expect_whole(world)
+
+
+def test_many_small_packs_become_few(world: World) -> None:
+    world.history(12, change=1)
+    before = len(names(world.backend, "data/"))
+    prune(world)
+    assert len(names(world.backend, "data/")) <= 4 < before
+    expect_whole(world)
+
+
+def test_what_is_stored_anew_at_another_level_is_so_once(world: World) -> None:
+    (world.folder / "text").write_bytes(b"all work and no play " * 5000)
+    world.back_up()
+    plain = Repository(
+        Store(
+            world.backend,
+            world.store.keys,
+            world.store.settings.__class__(world.store.settings.chunker, 1 << 20, 0),
+            (world.store._config_name, world.store._config),
+            world.clock,
+            None,
+        ),
+        world.clock,
+    )
+    before = stored(world.backend)
+    result = plain.prune(recompress=True, force=True)
+    assert result.packs_repacked == 2
+    assert stored(world.backend) > 2 * before
+    again = plain.prune(recompress=True, force=True)
+    assert again.packs_repacked == 0
+    expect_whole(world)
+
+
+def test_left_overs_of_a_dead_backup_go(world: World) -> None:
+    world.history(2)
+    writer = world.store.writer({"kind": "backup"})
+    writer.save_data(memoryview(b"x" * 3000), ("small", 0))
+    writer.flush()
+    kept = names(world.backend, "data/")
+    with writer:
+        pass
+    result = prune(world)
+    assert result.packs_deleted == 1
+    assert names(world.backend, "data/") < kept
+    expect_whole(world)
+
+
+# Beside others
+
+
+def test_a_session_at_work_is_waited_for(world: World) -> None:
+    ids = world.history(4)
+    world.forget(ids[0])
+    everything = names(world.backend, "data/")
+    with world.store.writer({"kind": "backup", "host": "elsewhere"}) as writer:
+        result = prune(world)
+        assert result.packs_condemned > 0
+        assert result.packs_deleted == 0
+        assert [(each.session, each.host, each.kind) for each in result.waiting] == [
+            (writer.id, "elsewhere", "backup")
+        ]
+        assert names(world.backend, "data/") >= everything
+    later = prune(world)
+    assert later.packs_deleted == result.packs_condemned
+    expect_whole(world)
+
+
+@pytest.mark.format("F55")
+def test_what_a_session_built_upon_meanwhile_is_stored_anew(world: World) -> None:
+    world.write(1, 2, 3)
+    lost = world.back_up()
+    world.write(4)
+    (world.folder / "01").unlink()
+    world.back_up()
+    kept = {path.name: path.read_bytes() for path in world.folder.iterdir()}
+    world.forget(lost)
+    writer = world.store.writer({"kind": "backup"})
+    # The session is at work when the data of the forgotten snapshot is condemned.
+    assert prune(world).packs_condemned > 0
+    snapshot = _committed_like(lost, world, writer)
+    result = prune(world)
+    assert result.packs_deleted > 0
+    world.held[snapshot] = contents(world.repo, snapshot)
+    assert {Path(name).name for name in world.held[snapshot]} == {"01", "02", "03"}
+    assert kept
+    expect_whole(world)
+
+
+def _committed_like(forgotten: str, world: World, writer: object) -> str:
+    """Commit the tree of a forgotten snapshot in a session that began before it was condemned."""
+    from holdfast.model.snapshot import decode_snapshot, encode_snapshot  # noqa: PLC0415
+    from holdfast.store import Writer  # noqa: PLC0415
+
+    assert isinstance(writer, Writer)
+    found = world.store.forgotten(forgotten)  # type: ignore[arg-type]
+    assert found is not None
+    snapshot = decode_snapshot(writer.id, found.record)
+    with writer:
+        return writer.commit(encode_snapshot(snapshot))
+
+
+def test_a_silent_session_is_expired_and_cannot_commit(world: World) -> None:
+    ids = world.history(3)
+    world.forget(ids[0])
+    writer = world.store.writer({"kind": "backup"})
+    result = prune(world, expire_after=0)
+    assert result.packs_deleted > 0
+    assert result.waiting == ()
+    with writer, pytest.raises(BackendError.__mro__[1]):
+        writer.confirm()
+    expect_whole(world)
+
+
+def test_new_backups_build_upon_nothing_that_is_condemned(world: World) -> None:
+    world.write(1, 2, 3)
+    first = world.back_up()
+    world.write(4)
+    other = {path.name: path.read_bytes() for path in world.folder.iterdir()}
+    (world.folder / "01").unlink()
+    world.back_up()
+    world.forget(first)
+    with world.store.writer({"kind": "backup"}):
+        prune(world)
+        condemned = prune(world).packs_pending
+        assert condemned > 0
+        (world.folder / "01").write_bytes(other["01"])
+        world.back_up()
+    assert prune(world).packs_deleted == condemned
+    expect_whole(world)
+
+
+# Refusals
+
+
+def spoil_snapshot(world: World) -> None:
+    name = next(iter(names(world.backend, "snapshots/")))
+    world.backend.put(name, world.backend.get(name)[:-1] + b"x")
+
+
+def spoil_index(world: World) -> None:
+    name = next(iter(names(world.backend, "index/")))
+    world.backend.put(name, world.backend.get(name)[:-1] + b"x")
+
+
+def spoil_condemned(world: World) -> None:
+    world.backend.put("gc/" + "0" * 32, b"nonsense")
+
+
+def lose_index(world: World) -> None:
+    for name in names(world.backend, "index/"):
+        world.backend.delete(name)
+
+
+def lose_packs(world: World) -> None:
+    for name in names(world.backend, "data/"):
+        world.backend.delete(name)
+        break
+
+
+def spoil_trees(world: World) -> None:
+    for name in names(world.backend, "data/"):
+        data = bytearray(world.backend.get(name))
+        if data[12] == 2:
+            data[len(data) // 3] ^= 1
+            data[200] ^= 1
+            world.backend.put(name, bytes(data))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [spoil_snapshot, spoil_index, spoil_condemned, lose_index, lose_packs, spoil_trees],
+)
+def test_of_a_damaged_repository_nothing_is_deleted(
+    world: World, spoil: Callable[[World], None]
+) -> None:
+    ids = world.history(5)
+    world.forget(ids[0])
+    spoil(world)
+    before = names(world.backend, "data/") | names(world.backend, "snapshots/")
+    with pytest.raises(DamagedRepository):
+        prune(world)
+    assert names(world.backend, "data/") | names(world.backend, "snapshots/") >= before
+
+
+def test_without_any_snapshot_nothing_goes_unless_forced(world: World) -> None:
+    ids = world.history(2)
+    world.forget(*ids)
+    with pytest.raises(UsageError, match="no snapshot"):
+        prune(world, force=False)
+    assert prune(world).packs_deleted > 0
+    assert names(world.backend, "data/") == set()
+
+
+def test_more_than_half_does_not_go_unless_forced(world: World) -> None:
+    ids = world.history(6, change=20)
+    world.forget(*ids[:5])
+    with pytest.raises(UsageError, match="more than half"):
+        prune(world, force=False)
+    assert prune(world).packs_deleted > 0
+    expect_whole(world)
+
+
+class Hiding(MemoryBackend):
+    """A storage whose listings lack an object that it holds."""
+
+    hidden = ""
+
+    @override
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return (info for info in super().list(prefix) if info.name != self.hidden)
+
+
+@pytest.mark.parametrize("folder", ["data/", "gc/"])
+def test_listings_that_lack_something_are_noticed(world: World, folder: str) -> None:
+    ids = world.history(5)
+    world.forget(ids[0])
+    hiding = Hiding()
+    for info in world.backend.list(""):
+        hiding.put(info.name, world.backend.get(info.name))
+    world.backend = hiding
+    if folder == "data/":
+        hiding.hidden = max(names(hiding, "data/"))
+    else:
+        put = hiding.put
+
+        def put_and_hide(name: str, data: bytes) -> None:
+            put(name, data)
+            hiding.hidden = name if name.startswith("gc/") else hiding.hidden
+
+        hiding.put = put_and_hide  # type: ignore[method-assign, assignment]
+    before = names(hiding, "data/")
+    with pytest.raises(DamagedRepository, match="list"):
+        prune(world)
+    assert names(hiding, "data/") >= before
+
+
+def test_where_nothing_can_be_deleted_nothing_is_condemned(world: World) -> None:
+    ids = world.history(3)
+    world.forget(ids[0])
+
+    def is_delete(call: Call) -> bool:
+        return call.verb == "delete"
+
+    faulty = Faulty(world.backend, Fail(is_delete, AccessDenied))
+    with pytest.raises(AccessDenied, match="permission to delete"):
+        opened(world, faulty).prune(force=True)
+    assert not names(world.backend, "gc/")
+
+
+def test_the_only_good_copy_of_a_blob_does_not_go(world: World) -> None:
+    world.write(1, 2, 3)
+    first = world.store.writer({"kind": "backup"})
+    second = world.store.writer({"kind": "backup"})
+    data = memoryview(world.random.randbytes(3000))
+    for writer in (first, second):
+        with writer:
+            writer.save_data(data, ("small", 0))
+            writer.flush()
+    (world.folder / "twice").write_bytes(data)
+    world.back_up()
+    twins = [
+        info.name
+        for info in world.backend.list("data/")
+        if info.name.endswith((first.id[:8], second.id[:8]))
+    ]
+    assert len(twins) == 2
+    for spoilt in twins:
+        backend = copied(world.backend)
+        content = bytearray(backend.get(spoilt))
+        content[150] ^= 1
+        backend.put(spoilt, bytes(content))
+        with contextlib.suppress(DamagedRepository):
+            opened(world, backend).prune(max_unused=0, force=True)
+        after = opened(world, backend)
+        for id_, expected in world.held.items():
+            assert contents(after, id_) == expected
+
+
+def test_a_full_storage_gives_back_what_it_can(world: World) -> None:
+    ids = world.history(6, change=12)
+    world.write(*range(20))
+    world.forget(world.back_up())
+    world.forget(*ids[1::2])
+    before = stored(world.backend)
+
+    def is_pack(call: Call) -> bool:
+        return call.verb == "put" and call.name.startswith("data/")
+
+    full = Faulty(world.backend, Fail(is_pack, StorageFull))
+    result = opened(world, full).prune(max_unused=0, force=True)
+    assert "full" in result.stopped
+    assert result.packs_deleted > 0
+    assert stored(world.backend) < before
+    expect_whole(world)
+    assert prune(world).stopped == ""
+    assert prune(world, dry_run=True).unused == 0
+    expect_whole(world)
+
+
+# Interruptions
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(("error", "done"), [(BackendError, False), (Killed, True)])
+def test_wherever_it_ends_nothing_is_lost_and_the_next_run_ends_it(
+    world: World, error: type[BaseException], *, done: bool
+) -> None:
+    ids = world.history(3, change=8)
+    world.forget(ids[0])
+    counted = Faulty(copied(world.backend), NoFault())
+    opened(world, counted).prune(max_unused=0, force=True)
+    failed = 0
+    for number in range(1, len(counted.calls) + 1):
+        backend = copied(world.backend)
+
+        def raise_it(name: str, problem: str) -> BaseException:
+            return error(name, problem)
+
+        faulty = Faulty(backend, Fail(nth(number), raise_it, done=done))
+        try:
+            opened(world, faulty).prune(max_unused=0, force=True)
+        except (BackendError, DamagedRepository, Killed):
+            failed += 1
+        after = opened(world, backend)
+        for id_, expected in world.held.items():
+            assert contents(after, id_) == expected
+        after.prune(max_unused=0, force=True, expire_after=0)
+        assert after.prune(max_unused=0, dry_run=True).unused == 0
+        assert not names(backend, "gc/")
+        expect_whole(world, backend)
+    assert failed > 10
