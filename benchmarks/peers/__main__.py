@@ -70,6 +70,11 @@ class Bench:
         self._samples: list[Sample] = []
         self._load = machine.load()
         self._media = list(self._choose_media())
+        if self._load > machine.cores():
+            self._note(
+                "the machine was busy with other work when this began: only ratios mean something,"
+                " those of processor time above all"
+            )
         names = {tool.name for tool in found}
         if absent := [name for name in options.tools if name not in names]:
             self._note(f"not on this machine: {', '.join(absent)}")

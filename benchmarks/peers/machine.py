@@ -10,11 +10,16 @@ from pathlib import Path
 def describe() -> dict[str, str]:
     """Its parts that times depend on."""
     return {
-        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
+        "processor": f"{_processor()}, {cores()} cores",
         "memory": f"{_memory('MemTotal') / 1e9:.0f} GB",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
     }
+
+
+def cores() -> int:
+    """How many processors this program may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def load() -> float:

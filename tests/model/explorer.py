@@ -14,7 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Generic, Protocol, TypeVar
+
+from holdfast.overrides import override
 
 _BITS = 20
 """Of a memory's number in a state: an actor has at most a million memories."""
@@ -30,6 +33,7 @@ class Stepping(Protocol):
     def step(self) -> str:
         """The next step."""
 
+    @override
     def __hash__(self) -> int: ...
 
 
@@ -67,6 +71,7 @@ class Result:
     trace: tuple[str, ...] | None = None
     fault: str = ""
 
+    @override
     def __str__(self) -> str:
         if self.trace is None:
             return f"safe, {self.states} states"
@@ -127,24 +132,27 @@ class Explorer(Generic[S, M]):
         parents = {state: state}
         queue = [state]
         for state in queue:
-            for number, mask in enumerate(self._masks):
-                part = state & mask
-                differences = self._known[number].get(part)
-                if differences is None:
-                    try:
-                        differences = tuple(self._differences(number, part))
-                    except _BadMove as bad:
-                        trace = (*self._trace(parents, state), bad.step)
-                        return Result(len(parents), frozenset(self._steps), trace, bad.fault)
-                    self._known[number][part] = differences
-                for difference in differences:
-                    following = state + difference
+            try:
+                for following in self._neighbours(state):
                     if following not in parents:
                         parents[following] = state
                         queue.append(following)
+            except _BadMove as bad:
+                trace = (*self._trace(parents, state), bad.step)
+                return Result(len(parents), frozenset(self._steps), trace, bad.fault)
             if len(parents) > limit:
                 raise OverflowError(f"more than {limit} states")
         return Result(len(parents), frozenset(self._steps))
+
+    def _neighbours(self, state: int) -> Iterator[int]:
+        """The states after one move."""
+        for number, mask in enumerate(self._masks):
+            part = state & mask
+            differences = self._known[number].get(part)
+            if differences is None:
+                differences = self._known[number][part] = tuple(self._differences(number, part))
+            for difference in differences:
+                yield state + difference
 
     def _differences(self, number: int, part: int) -> Iterator[int]:
         """What each move of one actor adds to a state."""
@@ -171,7 +179,7 @@ class Explorer(Generic[S, M]):
         while parents[path[-1]] != path[-1]:
             path.append(parents[path[-1]])
         path.reverse()
-        for before, after in zip(path, path[1:], strict=False):
+        for before, after in pairwise(path):
             yield self._step_between(before, after)
 
     def _step_between(self, before: int, after: int) -> str:

@@ -18,6 +18,8 @@ from tests.model.protocol import (
     subsets,
 )
 
+from holdfast.overrides import override
+
 
 class Forget(Actor):
     """Removes a snapshot as soon as it is there (F51)."""
@@ -95,11 +97,13 @@ class Consolidation(Actor):
             "list_packs": self._list_packs,
             "list_sessions": self._list_sessions,
             "put_merged": self._put_merged,
+            "look_for_sources": self._look_for_sources,
+            "take_back": self._take_back,
             "delete_merged": self._delete_merged,
         }
         self.follow(*reads, "list_sessions")
         if rules.merged_first:
-            self.follow("list_sessions", "put_merged", "delete_merged", DONE)
+            self.follow("list_sessions", "put_merged", "look_for_sources", "delete_merged", DONE)
         else:
             self.follow("list_sessions", "delete_merged", "put_merged", DONE)
 
@@ -110,20 +114,20 @@ class Consolidation(Actor):
     def _list_sessions(self, store: Store, memory: Memory) -> Moves:
         """Choose what to merge, and see which sessions may still be at work."""
         at_work = store.sessions | store.aborted
-        for sources in subsets(memory.index):
-            if not sources or (self._all and sources != memory.index):
+        for sources in subsets(memory.known):
+            if not sources or (self._all and sources != memory.known):
                 continue
             removed = frozenset(pack for index in sources for pack in index.removed)
-            others = frozenset(pack for i in memory.index - sources for pack in i.rows)
+            others = frozenset(pack for i in memory.known - sources for pack in i.rows)
             kept = {
                 "always": removed,
                 "session": frozenset(p for p in removed if p.session in at_work or p in others),
                 "absent": removed & (others | memory.listing),
                 "never": frozenset[Pack](),
             }[self.rules.keep_removed]
-            dropped = frozenset(p for index in memory.index for p in index.removed)
+            dropped = frozenset(p for index in memory.known for p in index.removed)
             told = (rows(sources) - dropped) & memory.listing
-            merged = Memory(memory.step, listed=sources, index=self._merged(told, kept))
+            merged = Memory(memory.step, listed=sources, known=self._merged(told, kept))
             yield store, self.onward(merged)
 
     def _merged(self, told: Packs, removed: Packs) -> frozenset[Index]:
@@ -131,16 +135,26 @@ class Consolidation(Actor):
 
     def _put_merged(self, store: Store, memory: Memory) -> Moves:
         following = memory if self.rules.merged_first else Memory(memory.step)
-        yield store._replace(index=store.index | memory.index), self.onward(following)
+        yield store._replace(indexes=store.indexes | memory.known), self.onward(following)
+
+    def _look_for_sources(self, store: Store, memory: Memory) -> Moves:
+        """Leave it to another who has begun to delete the same."""
+        yield (
+            store,
+            self.onward(memory) if memory.listed <= store.indexes else memory.then("take_back"),
+        )
+
+    def _take_back(self, store: Store, memory: Memory) -> Moves:
+        yield store._replace(indexes=store.indexes - memory.known), Memory(DONE)
 
     def _delete_merged(self, store: Store, memory: Memory) -> Moves:
         """Delete the sources, in any order."""
         sources = memory.listed
         if not self.rules.delete_read_only:
-            sources = store.index - memory.index
+            sources = store.indexes - memory.known
         for source in sources:
             left = memory._replace(listed=sources - {source})
-            following = store._replace(index=store.index - {source})
+            following = store._replace(indexes=store.indexes - {source})
             yield following, left if left.listed else self.onward(left)
 
 
@@ -163,13 +177,13 @@ class Reindex(Actor):
 
     def _read_trailers(self, store: Store, memory: Memory) -> Moves:
         """Of the packs that the index neither tells of nor has as removed."""
-        known = frozenset(pack for i in memory.index for pack in i.rows | i.removed)
+        known = frozenset(pack for i in memory.known for pack in i.rows | i.removed)
         found = (memory.listing & store.packs) - known
         yield store, self.onward(Memory(memory.step, packs=found))
 
     def _put_index(self, store: Store, memory: Memory) -> Moves:
         found = Index(f"{self.name}#found", memory.packs)
-        yield store._replace(index=store.index | {found}), self.onward(Memory(memory.step))
+        yield store._replace(indexes=store.indexes | {found}), self.onward(Memory(memory.step))
 
 
 ALL_KNOWN = 2
@@ -194,16 +208,17 @@ class Restore(Actor):
         if self._snapshot in store.snapshots:
             yield store, self.onward(memory)
 
+    @override
     def list_index(self, store: Store, memory: Memory) -> Moves:
         """List it; if that shows nothing new, all is known."""
-        if memory.index and not store.index - memory.index:
+        if memory.known and not store.indexes - memory.known:
             yield store, memory._replace(step="read", attempt=ALL_KNOWN)
         else:
             yield from super().list_index(store, memory)
 
     def _read(self, store: Store, memory: Memory) -> Moves:
         """Get the blob from one of its packs that was not tried yet."""
-        untried = rows(memory.index) - memory.packs
+        untried = rows(memory.known) - memory.packs
         places = [pack for pack in untried if pack.blobs & self._snapshot.needs]
         for pack in places:
             if pack in store.packs:

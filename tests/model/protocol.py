@@ -65,7 +65,7 @@ class Store(NamedTuple):
     """All that is stored, and the commits that are on their way to the storage."""
 
     packs: Packs = NO_PACKS
-    index: frozenset[Index] = frozenset()
+    indexes: frozenset[Index] = frozenset()
     sessions: Names = NOTHING
     snapshots: frozenset[Snapshot] = frozenset()
     aborted: Names = NOTHING
@@ -85,7 +85,7 @@ class Memory(NamedTuple):
     Attributes:
         step: what it does next.
         listed: index objects that a listing showed and that it now gets.
-        index: index objects that it has read.
+        known: index objects that it has read.
         announced: ``gc/*`` that a listing showed and that it now gets.
         condemned: packs that some ``gc/*`` names.
         listing: a listing of packs.
@@ -103,7 +103,7 @@ class Memory(NamedTuple):
 
     step: str
     listed: frozenset[Index] = frozenset()
-    index: frozenset[Index] = frozenset()
+    known: frozenset[Index] = frozenset()
     announced: frozenset[Condemned] = frozenset()
     condemned: Packs = NO_PACKS
     listing: Packs = NO_PACKS
@@ -159,6 +159,7 @@ class Rules:
             decision rests on.
         list_snapshots_again: the decision rests on a listing that is made after the wait.
         heed_others: a pack that another reclaim condemned does not count as a good one.
+        heed_own: nor does one that it is about to delete, even if another has ended the reclaim.
         decide_condemned_before_packs: what is condemned is read before packs are listed.
         snapshots_before_condemned: and after snapshots are listed.
         rescue: what is needed and only in condemned packs is stored anew; else the reclaim is
@@ -204,6 +205,7 @@ class Rules:
     same_listing: bool = True
     list_snapshots_again: bool = True
     heed_others: bool = True
+    heed_own: bool = True
     decide_condemned_before_packs: bool = True
     snapshots_before_condemned: bool = True
     rescue: bool = True
@@ -250,7 +252,7 @@ def fault(store: Store) -> str:
     if not store.snapshots:
         return ""
     stored = blobs_of(store.packs)
-    findable = blobs_of(store.packs & rows(store.index))
+    findable = blobs_of(store.packs & rows(store.indexes))
     for snapshot in sorted(store.snapshots):
         if snapshot.needs - stored:
             return f"a blob of snapshot {snapshot.id} is lost"
@@ -307,17 +309,17 @@ class Actor:
 
     def list_index(self, store: Store, memory: Memory) -> Moves:
         """List ``index/``; what was read before need not be read again."""
-        yield store, self.onward(memory._replace(listed=store.index - memory.index))
+        yield store, self.onward(memory._replace(listed=store.indexes - memory.known))
 
     def read_index(self, store: Store, memory: Memory) -> Moves:
         """Get what the listing showed, which happens one by one.
 
         So of the objects that are gone now, some may have been read while they were there.
         """
-        gone = memory.listed - store.index
-        there = memory.index | (memory.listed & store.index)
+        gone = memory.listed - store.indexes
+        there = memory.known | (memory.listed & store.indexes)
         for early in subsets(gone):
-            read = memory._replace(listed=frozenset(), index=there | early)
+            read = memory._replace(listed=frozenset(), known=there | early)
             if early == gone or not self.rules.list_again:
                 yield store, self.onward(read)
             else:
@@ -325,6 +327,7 @@ class Actor:
 
     def end(self, store: Store, memory: Memory) -> Moves:
         """Delete the own session."""
+        del memory
         yield store._replace(sessions=store.sessions - {self.name}), Memory(DONE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tests.model.protocol import (
     DONE,
@@ -25,8 +26,37 @@ from tests.model.protocol import (
     subsets,
 )
 
+from holdfast.overrides import override
+
 AGAIN = "list_snapshots"
 """Where the decision begins, and begins again when something vanished under it."""
+
+
+JUDGE = "judge"
+"""What follows on the last read; it is no operation of the store and so no step."""
+
+
+class Ways(NamedTuple):
+    """What a reclaim may do.
+
+    Attributes:
+        begins: it may condemn packs.
+        adopts: it may take over a reclaim that another began.
+        repacks: before it condemns a pack it may store what is in it in a new one.
+        repeats: the storage's answers may be lost, so puts are repeated, however late.
+        paged: ids of snapshots whose listing comes in two pages.
+        cached: index objects that its process read at some time before.
+    """
+
+    begins: bool = True
+    adopts: bool = True
+    repacks: bool = False
+    repeats: bool = False
+    paged: Names = NOTHING
+    cached: frozenset[Index] = frozenset()
+
+
+USUAL = Ways()
 
 
 class Reclaim(Actor):
@@ -36,37 +66,9 @@ class Reclaim(Actor):
     not depend on it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        rules: Rules,
-        *,
-        begins: bool = True,
-        adopts: bool = True,
-        repacks: bool = False,
-        paged: Names = NOTHING,
-        repeats: bool = False,
-        cached: frozenset[Index] = frozenset(),
-    ) -> None:
-        """Prepare.
-
-        Args:
-            name: its session's id, and that of the reclaim that it begins.
-            rules: the rules that it keeps.
-            begins: it may condemn packs.
-            adopts: it may take over a reclaim that another began.
-            repacks: before it condemns a pack it may store what is in it in a new one.
-            paged: ids of snapshots whose listing comes in two pages.
-            repeats: the storage's answers may be lost, so puts are repeated, however late.
-            cached: index objects that its process read at some time before.
-        """
-        super().__init__(name, rules, "announce" if repeats else "begin")
-        self._begins = begins
-        self._adopts = adopts
-        self._repacks = repacks
-        self._paged = paged
-        self._repeats = repeats
-        self._cached = cached
+    def __init__(self, name: str, rules: Rules, ways: Ways = USUAL) -> None:
+        super().__init__(name, rules, "announce" if ways.repeats else "begin")
+        self._ways = ways
         self.steps = {
             "announce": self._announce,
             "begin": self._begin,
@@ -86,7 +88,6 @@ class Reclaim(Actor):
             "list_packs": self._list_packs,
             "list_index": self.list_index,
             "read_index": self.read_index,
-            "judge": self._judge_alone,
             "read_needed": self._read_needed,
             "rescue": self._put_pack,
             "rescue_again": self._put_pack_again,
@@ -116,7 +117,7 @@ class Reclaim(Actor):
             decision = [*condemned, AGAIN, "read_snapshots", "list_packs"]
         if not rules.decide_condemned_before_packs:
             decision = [AGAIN, "read_snapshots", "list_packs", *condemned]
-        self.follow("wait", *decision, "list_index", "read_index", "judge")
+        self.follow("wait", *decision, "list_index", "read_index", JUDGE)
         self.follow("rescue", "tell_rescued")
         self.follow("rescue_again", "tell_rescued")
         self._plan_deletion()
@@ -131,7 +132,7 @@ class Reclaim(Actor):
             ends.reverse()
         steps = [*deletion, *ends] if rules.announcement_last else [*ends, *deletion]
         self._deletion = steps[0]
-        self.follow(*steps, "end" if self._repeats else DONE)
+        self.follow(*steps, "end" if self._ways.repeats else DONE)
         self.follow("tell_rescued", self._deletion)
         self.follow("take_back", DONE)
         if not rules.index_rescue_first:
@@ -148,18 +149,17 @@ class Reclaim(Actor):
         blobs = NOTHING if self.rules.list_snapshots_again else _needs(store.snapshots)
         memory = Memory("begin", found=store.snapshots if blobs else frozenset())
         first = "condemn" if self.rules.list_after_condemning else "list_sessions"
-        if self._begins:
+        if self._ways.begins:
             for packs in _worth_it(store.packs):
                 yield store, memory._replace(step=first, used=packs, reclaim=self.name)
-                if self._repacks and len(packs) == 1:
-                    yield store, memory._replace(
-                        step="repack", used=packs, reclaim=self.name, packs=packs
+                if self._ways.repacks and len(packs) == 1:
+                    yield (
+                        store,
+                        memory._replace(step="repack", used=packs, reclaim=self.name, packs=packs),
                     )
-        if self._adopts:
+        if self._ways.adopts:
             for other in store.condemned:
-                yield store, memory._replace(
-                    step="read_waits", used=other.packs, reclaim=other.id
-                )
+                yield store, memory._replace(step="read_waits", used=other.packs, reclaim=other.id)
 
     def _condemn(self, store: Store, memory: Memory) -> Moves:
         announcement = Condemned(self.name, memory.used)
@@ -169,15 +169,15 @@ class Reclaim(Actor):
 
     def _list_sessions(self, store: Store, memory: Memory) -> Moves:
         listed = memory._replace(sessions=_writers(store.sessions))
-        if memory.reclaim == self.name:
-            yield store, self.onward(listed)
-        else:
-            yield store, self._waited(listed.then("wait"))
+        yield store, self.onward(listed)
 
     def _put_waits(self, store: Store, memory: Memory) -> Moves:
-        """Tell others, who may take over, which sessions those were."""
-        waits = Waits(self.name, memory.sessions)
-        yield store._replace(waits=store.waits | {waits}), self._waited(self.onward(memory))
+        """Tell others, who may take over, which sessions those were, if nobody has yet."""
+        following = self._waited(memory.then("wait"))
+        if all(waits.id != memory.reclaim for waits in store.waits):
+            waits = Waits(memory.reclaim, memory.sessions)
+            store = store._replace(waits=store.waits | {waits})
+        yield store, following
 
     def _read_waits(self, store: Store, memory: Memory) -> Moves:
         """Who takes over waits for the same sessions, or else for those that it lists itself."""
@@ -217,10 +217,10 @@ class Reclaim(Actor):
         if not self.rules.list_snapshots_again:
             yield store, self.onward(memory)
             return
-        if not self._paged:
+        if not self._ways.paged:
             yield store, self.onward(memory._replace(found=store.snapshots, page=store.aborted))
             return
-        for page in subsets(self._paged):
+        for page in subsets(self._ways.paged):
             found = frozenset(s for s in store.snapshots if s.id in page)
             yield store, memory._replace(step="list_page_2", found=found, page=page)
 
@@ -251,28 +251,31 @@ class Reclaim(Actor):
     def _list_packs(self, store: Store, memory: Memory) -> Moves:
         yield store, self.onward(memory._replace(listing=store.packs))
 
+    @override
     def list_index(self, store: Store, memory: Memory) -> Moves:
         """List it, and remember what was read before."""
-        yield from super().list_index(store, memory._replace(index=memory.index | self._cached))
+        yield from super().list_index(
+            store, memory._replace(known=memory.known | self._ways.cached)
+        )
 
+    @override
     def read_index(self, store: Store, memory: Memory) -> Moves:
         """Read it, and decide."""
         for following, read in super().read_index(store, memory):
-            if read.step == "judge":
+            if read.step == JUDGE:
                 yield following, self._judge(read)
             else:
                 yield following, read
 
-    def _judge_alone(self, store: Store, memory: Memory) -> Moves:
-        yield store, self._judge(memory)
-
     def _judge(self, memory: Memory) -> Memory:
         """Whether every needed blob is in a pack that stays."""
-        known = rows(memory.index, heed_removed=self.rules.heed_removed)
+        known = rows(memory.known, heed_removed=self.rules.heed_removed)
         if not self.rules.own_removed:
-            known |= {p for p in rows(memory.index, heed_removed=False) if p.session == self.name}
+            known |= {p for p in rows(memory.known, heed_removed=False) if p.session == self.name}
         known &= memory.listing
-        condemned = memory.used | (memory.condemned if self.rules.heed_others else NO_PACKS)
+        condemned = memory.condemned if self.rules.heed_others else NO_PACKS
+        if self.rules.heed_own:
+            condemned |= memory.used
         lacking = memory.blobs - blobs_of(known - condemned)
         if not lacking:
             return self._decided(memory)
@@ -314,7 +317,7 @@ class Reclaim(Actor):
             return
         stored = store._replace(packs=store.packs | {self._new_pack(memory)})
         yield stored, self.onward(memory)
-        if self._repeats:
+        if self._ways.repeats:
             yield stored, memory.then(f"{memory.step}_again")
 
     def _put_pack_again(self, store: Store, memory: Memory) -> Moves:
@@ -323,7 +326,7 @@ class Reclaim(Actor):
 
     def _tell(self, store: Store, memory: Memory) -> Moves:
         pack = self._new_pack(memory)
-        told = store._replace(index=store.index | {Index(pack.name, frozenset({pack}))})
+        told = store._replace(indexes=store.indexes | {Index(pack.name, frozenset({pack}))})
         following = self.onward(memory._replace(packs=NO_PACKS, blobs=NOTHING))
         if memory.step == "tell_rescued":
             following = following._replace(packs=memory.used)
@@ -333,7 +336,7 @@ class Reclaim(Actor):
 
     def _remove(self, store: Store, memory: Memory) -> Moves:
         record = Index(f"{self.name}#removed", NO_PACKS, memory.used)
-        yield store._replace(index=store.index | {record}), self.onward(memory)
+        yield store._replace(indexes=store.indexes | {record}), self.onward(memory)
 
     def _delete_packs(self, store: Store, memory: Memory) -> Moves:
         """Delete one after another; what to delete was decided long ago and never changes."""
@@ -357,6 +360,7 @@ class Straggler(Reclaim):
         super().__init__(name, rules)
         self._decision = Memory("delete_packs", packs=packs, used=packs, reclaim=reclaim)
 
+    @override
     def start(self) -> Memory:
         """About to delete."""
         return self._decision

@@ -18,7 +18,7 @@ from tests.model.protocol import (
     Store,
     Waits,
 )
-from tests.model.reclaim import Reclaim, Straggler
+from tests.model.reclaim import Reclaim, Straggler, Ways
 from tests.model.writers import Rewrite, Sleeper, Undelete, Writer
 
 Scenario: TypeAlias = Callable[[Rules], tuple[Sequence[Actor], Store]]
@@ -37,7 +37,7 @@ def stored(*packs: Pack, snapshots: Sequence[Snapshot] = (), together: bool = Fa
     index = frozenset(
         Index("+".join(pack.name for pack in group), frozenset(group)) for group in groups
     )
-    return Store(packs=frozenset(packs), index=index, snapshots=frozenset(snapshots))
+    return Store(packs=frozenset(packs), indexes=index, snapshots=frozenset(snapshots))
 
 
 # Backups and reclaims
@@ -71,13 +71,13 @@ def two_and_two(r: Rules) -> tuple[Sequence[Actor], Store]:
 
 
 def duplicates(r: Rules) -> tuple[Sequence[Actor], Store]:
-    reclaims = [Reclaim("P1", r, repacks=True), Reclaim("P2", r, repacks=True)]
+    reclaims = [Reclaim("P1", r, Ways(repacks=True)), Reclaim("P2", r, Ways(repacks=True))]
     return reclaims, stored(X, Z, snapshots=[S0])
 
 
 def three_reclaims(r: Rules) -> tuple[Sequence[Actor], Store]:
     """What one stores anew is another's candidate."""
-    reclaims = [Reclaim(name, r, adopts=False) for name in ("P1", "P2", "P3")]
+    reclaims = [Reclaim(name, r, Ways(adopts=False)) for name in ("P1", "P2", "P3")]
     return reclaims, stored(X, snapshots=[S0])
 
 
@@ -88,7 +88,7 @@ def three_adopting(r: Rules) -> tuple[Sequence[Actor], Store]:
 
 def adoption_and_forget(r: Rules) -> tuple[Sequence[Actor], Store]:
     """What one reclaim has to keep another may delete, the snapshot being forgotten meanwhile."""
-    reclaims = [Reclaim("P1", r, adopts=False), Reclaim("P2", r, begins=False)]
+    reclaims = [Reclaim("P1", r, Ways(adopts=False)), Reclaim("P2", r, Ways(begins=False))]
     return [Writer("W1", r, B), *reclaims, Forget("F", r, S0)], stored(X, snapshots=[S0])
 
 
@@ -98,7 +98,7 @@ def duplicates_and_backup(r: Rules) -> tuple[Sequence[Actor], Store]:
 
 
 def two_blobs(r: Rules) -> tuple[Sequence[Actor], Store]:
-    actors = [Writer("W1", r, AB), Reclaim("P1", r, repacks=True), Reclaim("P2", r)]
+    actors = [Writer("W1", r, AB), Reclaim("P1", r, Ways(repacks=True)), Reclaim("P2", r)]
     return actors, stored(WIDE, SIDE, snapshots=[S0])
 
 
@@ -132,13 +132,13 @@ def _dead_writer(r: Rules) -> tuple[Sleeper, Store]:
 def repeated_pack(r: Rules) -> tuple[Sequence[Actor], Store]:
     """A pack comes back that was deleted."""
     sleeper, store = _dead_writer(r)
-    others = [Writer("W2", r, B), Consolidation("C", r), Reclaim("P1", r, begins=False)]
+    others = [Writer("W2", r, B), Consolidation("C", r), Reclaim("P1", r, Ways(begins=False))]
     return [sleeper, *others], store
 
 
 def repeated_pack_two_reclaims(r: Rules) -> tuple[Sequence[Actor], Store]:
     sleeper, store = _dead_writer(r)
-    reclaims = [Reclaim(name, r, begins=False) for name in ("P1", "P2")]
+    reclaims = [Reclaim(name, r, Ways(begins=False)) for name in ("P1", "P2")]
     return [sleeper, Writer("W2", r, B), Consolidation("C", r, all_of_them=True), *reclaims], store
 
 
@@ -147,14 +147,14 @@ def repeated_pack_straggler(r: Rules) -> tuple[Sequence[Actor], Store]:
     sleeper, store = _dead_writer(r)
     straggler = Straggler("P1", r, "P0", store.packs)
     record = frozenset({Index("P2#removed", NO_PACKS, store.packs)})
-    after = Store(sessions=store.sessions, aborted=store.aborted, index=record)
-    return [sleeper, Writer("W2", r, B), Consolidation("C", r), straggler, Reclaim("P3", r)], after
+    after = Store(sessions=store.sessions, aborted=store.aborted, indexes=record)
+    return [sleeper, Writer("W2", r, B), Consolidation("C", r), straggler], after
 
 
 def repeated_rescue(r: Rules) -> tuple[Sequence[Actor], Store]:
     """A pack comes back that a reclaim had stored and another deleted."""
-    reclaims = [Reclaim("P1", r, repacks=True, repeats=True, adopts=False)]
-    reclaims += [Reclaim("P2", r, adopts=False), Reclaim("P3", r, begins=False)]
+    reclaims = [Reclaim("P1", r, Ways(repacks=True, repeats=True, adopts=False))]
+    reclaims += [Reclaim("P2", r, Ways(adopts=False)), Reclaim("P3", r, Ways(begins=False))]
     return reclaims, stored(X, snapshots=[S0])
 
 
@@ -169,17 +169,25 @@ def consolidation(r: Rules) -> tuple[Sequence[Actor], Store]:
 def consolidation_cached(r: Rules) -> tuple[Sequence[Actor], Store]:
     """The writer's process knows index objects that may have been replaced long ago."""
     store = stored(X)
-    writer = Writer("W1", r, B, cached=store.index)
+    writer = Writer("W1", r, B, cached=store.indexes)
     return [writer, Reclaim("P1", r), Consolidation("C", r)], store
 
 
 def consolidation_and_duplicates(r: Rules) -> tuple[Sequence[Actor], Store]:
     store = stored(X, Z, snapshots=[S0], together=True)
-    reclaims = [Reclaim("P1", r, cached=store.index), Reclaim("P2", r, cached=store.index)]
+    reclaims = [
+        Reclaim("P1", r, Ways(cached=store.indexes)),
+        Reclaim("P2", r, Ways(cached=store.indexes)),
+    ]
     return [*reclaims, Consolidation("C", r)], store
 
 
 def two_consolidations(r: Rules) -> tuple[Sequence[Actor], Store]:
+    actors = [Writer("W1", r, AB), Consolidation("C1", r), Consolidation("C2", r)]
+    return actors, stored(X, Z, snapshots=[S0])
+
+
+def two_consolidations_and_reclaim(r: Rules) -> tuple[Sequence[Actor], Store]:
     actors = [Reclaim("P1", r), Consolidation("C1", r), Consolidation("C2", r)]
     return actors, stored(X, Z, snapshots=[S0])
 
@@ -218,7 +226,7 @@ PAGED = frozenset({"S0", "W1", "W2"})
 
 def _rewrite(r: Rules, *, vouch: bool) -> tuple[Sequence[Actor], Store]:
     rewrite = Rewrite("W1", r, S0, vouch=vouch)
-    actors = [rewrite, Reclaim("P1", r, paged=PAGED, repacks=True), Forget("F", r, S0)]
+    actors = [rewrite, Reclaim("P1", r, Ways(paged=PAGED, repacks=True)), Forget("F", r, S0)]
     return actors, stored(X, snapshots=[S0])
 
 
@@ -232,7 +240,7 @@ def vouched_rewrite(r: Rules) -> tuple[Sequence[Actor], Store]:
 
 def _chain(r: Rules, *, vouch: bool) -> tuple[Sequence[Actor], Store]:
     first, second = Rewrite("W1", r, S0, vouch=vouch), Rewrite("W2", r, W1, vouch=vouch)
-    return [first, second, Reclaim("P1", r, paged=PAGED)], stored(X, snapshots=[S0])
+    return [first, second, Reclaim("P1", r, Ways(paged=PAGED))], stored(X, snapshots=[S0])
 
 
 def chain(r: Rules) -> tuple[Sequence[Actor], Store]:
@@ -245,7 +253,7 @@ def vouched_chain(r: Rules) -> tuple[Sequence[Actor], Store]:
 
 
 def vouched_rewrite_two_reclaims(r: Rules) -> tuple[Sequence[Actor], Store]:
-    reclaims = [Reclaim(name, r, paged=PAGED) for name in ("P1", "P2")]
+    reclaims = [Reclaim(name, r, Ways(paged=PAGED)) for name in ("P1", "P2")]
     return [Rewrite("W1", r, S0, vouch=True), *reclaims], stored(X, Z, snapshots=[S0])
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pytest
-
 from tests.model.explorer import Broken, Explorer
 
 

@@ -21,6 +21,8 @@ from tests.model.protocol import (
     rows,
 )
 
+from holdfast.overrides import override
+
 ATTEMPTS = 2
 """How often a writer stores again what has gone, before it fails."""
 
@@ -82,9 +84,10 @@ class Writer(Actor):
         self.follow(*self._confirmation(), self.after_confirming())
         self.follow("end_early", "commit")
 
+    @override
     def start(self) -> Memory:
         """With what its process remembers of the index."""
-        return super().start()._replace(index=self._cached)
+        return super().start()._replace(known=self._cached)
 
     def _confirmation(self) -> Iterator[str]:
         rules = self.rules
@@ -114,7 +117,7 @@ class Writer(Actor):
 
     def _choose(self, store: Store, memory: Memory) -> Moves:
         """What the index tells of is usable if it is there and not condemned."""
-        usable = rows(memory.index, heed_removed=self.rules.heed_removed)
+        usable = rows(memory.known, heed_removed=self.rules.heed_removed)
         if self.rules.heed_condemned:
             usable -= memory.condemned
         if self.rules.list_before_use:
@@ -159,7 +162,7 @@ class Writer(Actor):
 
     def _tell(self, store: Store, memory: Memory) -> Moves:
         own = self._own(memory)
-        told = store._replace(index=store.index | {Index(own.name, frozenset({own}))})
+        told = store._replace(indexes=store.indexes | {Index(own.name, frozenset({own}))})
         known = memory._replace(packs=memory.packs | {own}, used=memory.used | {own})
         yield told, self.onward(known._replace(step="stored", blobs=frozenset()))
 
@@ -213,6 +216,7 @@ class Sleeper(Writer):
     It was declared dead since, and wakes up to send the pack again.
     """
 
+    @override
     def start(self) -> Memory:
         """Asleep."""
         return Memory("store_again", blobs=self._snapshot.needs)
@@ -225,6 +229,7 @@ class Sleeper(Writer):
 class Carrier(Writer):
     """Makes a snapshot of what is stored already: it can store only what it can still read."""
 
+    @override
     def can_store(self, store: Store, blobs: Blobs) -> bool:
         """Whether they are in some pack, be it condemned."""
         return blobs <= blobs_of(store.packs)
@@ -238,6 +243,7 @@ class Undelete(Carrier):
         self._forgotten = forgotten
         self.steps["read_forgotten"] = self._read_forgotten
 
+    @override
     def start(self) -> Memory:
         """Reads what is to come back."""
         return Memory("read_forgotten")
@@ -250,9 +256,7 @@ class Undelete(Carrier):
 class Rewrite(Carrier):
     """Replaces a snapshot by another with the same blobs, as a change of its tags would."""
 
-    def __init__(
-        self, name: str, rules: Rules, source: Snapshot, *, vouch: bool = False
-    ) -> None:
+    def __init__(self, name: str, rules: Rules, source: Snapshot, *, vouch: bool = False) -> None:
         """Prepare.
 
         Args:
@@ -288,6 +292,7 @@ class Rewrite(Carrier):
         else:
             yield store, self.onward(memory._replace(vouched=False))
 
+    @override
     def after_commit(self) -> str:
         """The source goes, unless a reclaim is at work."""
         return "look_for_reclaims" if self.rules.keep_source else "forget_source"

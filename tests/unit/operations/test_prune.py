@@ -290,6 +290,19 @@ def _committed_like(forgotten: str, world: World, writer: object) -> str:
         return writer.commit(encode_snapshot(snapshot))
 
 
+def test_what_a_dead_session_left_goes_with_it(world: World) -> None:
+    world.history(2)
+    kept = names(world.backend, "data/")
+    writer = world.store.writer({"kind": "backup"})
+    writer.save_data(memoryview(b"x" * 3000), ("small", 0))
+    writer.flush()
+    assert prune(world).packs_deleted == 0
+    assert prune(world, expire_after=0).packs_deleted == 1
+    assert names(world.backend, "data/") == kept
+    with writer:
+        pass
+
+
 def test_a_silent_session_is_expired_and_cannot_commit(world: World) -> None:
     ids = world.history(3)
     world.forget(ids[0])
@@ -343,9 +356,10 @@ def lose_index(world: World) -> None:
 
 
 def lose_packs(world: World) -> None:
+    newest = world.repo.snapshot("latest").id
     for name in names(world.backend, "data/"):
-        world.backend.delete(name)
-        break
+        if name.endswith(newest[:8]):
+            world.backend.delete(name)
 
 
 def spoil_trees(world: World) -> None:

@@ -109,6 +109,7 @@ class _Prune:
     def run(self, load: LoadSnapshots, clock: Clock) -> PruneResult:
         """All of it; see `prune`."""
         self._reclaim.check_deletes(self._writer.id)
+        self._reclaim.drain(self._writer.id)  # what dead sessions left may go at once
         forgotten = self._reclaim.forgotten()
         found = survey(self._store, self._reclaim, load, self._loader, self._progress)
         # What is being forgotten at this moment was still needed when all was marked.
