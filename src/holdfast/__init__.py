@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         SnapshotRepairs,
     )
     from holdfast.operations.restore import Action, RestoreResult, VerifyResult
-    from holdfast.operations.rewrite import RewriteResult, RewrittenSnapshot
+    from holdfast.operations.rewrite import RewriteFailure, RewriteResult, RewrittenSnapshot
     from holdfast.operations.sessions import AtWork, ReclaimAtWork, SessionAtWork
     from holdfast.operations.stats import Stats
     from holdfast.operations.tag import TagResult
@@ -108,6 +108,7 @@ _HOMES = {
     "RetentionDecision": "model.retention",
     "RetentionGroup": "model.retention",
     "RetentionPolicy": "model.retention",
+    "RewriteFailure": "operations.rewrite",
     "RewriteResult": "operations.rewrite",
     "RewrittenSnapshot": "operations.rewrite",
     "Rotation": "engine.keyring",
@@ -174,6 +175,7 @@ __all__ = [
     "RetentionDecision",
     "RetentionGroup",
     "RetentionPolicy",
+    "RewriteFailure",
     "RewriteResult",
     "RewrittenSnapshot",
     "Rotation",

@@ -168,6 +168,29 @@ def test_rewrite_leaves_out_and_forgets(cli: Cli) -> None:
     assert again.code == 0
 
 
+def test_rewrite_of_all_ends_with_one_when_something_stays(cli: Cli) -> None:
+    with cli.library() as repo:
+        old = repo.snapshot("latest")
+    (cli.folder / "lone.tmp").write_text("nothing else")
+    assert cli("create", "lone.tmp").code == 0
+    assert cli("create", "data").code == 0
+    with cli.library() as repo:
+        _, lone, damaged = repo.snapshots()
+    place = cli.folder / f"repo/snapshots/{damaged.id}"
+    place.chmod(0o600)
+    place.write_bytes(bytes(place.stat().st_size))
+    done = cli("--no-cache", "rewrite", "--all", "-x", "*.tmp", "--forget")
+    assert done.code == 1
+    assert f"{old.short_id} rewritten as " in done.out
+    assert "and forgotten" in done.out
+    for each in (lone, damaged):
+        assert f"snapshot {each.short_id} was not rewritten: " in done.err
+    again = cli.json("--no-cache", "rewrite", "--all", "-x", "*.tmp", "--forget")
+    assert again.code == 1
+    assert set(ids(again, "failures", "snapshot_id")) == {lone.id, damaged.id}
+    assert cli("--no-cache", "rewrite", lone.id, "-x", "*.tmp").code == 2
+
+
 def test_rewrite_changes_metadata(cli: Cli) -> None:
     flags = ("--new-host", "h", "--new-time", "2020-01-02T03:04:05+00:00", "--set-tags", "a,b")
     more = ("--new-label", "name", "--new-description", "note")

@@ -165,9 +165,13 @@ def test_a_rotation_says_whom_it_waits_for(cli: Cli) -> None:
         finally:
             writer.__exit__(None, None, None)
     cli.environment(HOLDFAST_PASSWORD="second")
+    cli.environment(HOLDFAST_NEW_PASSWORD="third")
     finished = cli("key", "rotate", "--wait")
-    assert finished.code == 0
-    assert "no new one begun" in finished.err
+    assert finished.code == 1
+    assert "an earlier rotation was finished" in finished.err
+    assert "new password was not put into force" in finished.err
+    assert cli("key", "rotate", "--expire-after", "nan").code == 2
+    assert [opens(cli, each) for each in ("second", "third")] == [True, False]
 
 
 def test_the_group_tells_its_commands(cli: Cli) -> None:

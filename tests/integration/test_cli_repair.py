@@ -124,11 +124,11 @@ def test_a_snapshot_without_what_is_lost(cli: Cli) -> None:
         before = repo.snapshot("latest")
     data_pack(cli).unlink()
     tried = cli("repair", "snapshots")
-    assert tried.code == 0
+    assert tried.code == 4
     assert "would be made without this" in tried.out
     assert f"{cli.folder}/data/a.txt" in tried.out
     done = cli.json("repair", "snapshots", "--apply")
-    assert done.code == 0
+    assert done.code == 4
     (told,) = done.objects("snapshots")
     assert (told["snapshot"], told["made"], told["lost"]) == (before.id, True, 3)
     with cli.library() as repo:
@@ -155,6 +155,26 @@ def test_snapshots_that_nothing_can_be_made_of(cli: Cli) -> None:
 
 
 # sessions
+
+
+def test_a_damaged_announcement_says_where_the_way_out_is_told(cli: Cli) -> None:
+    store = open_store(LocalBackend(cli.folder / "repo"), PASSWORD, SYSTEM_CLOCK, None)
+    name = store.reclaim({}, 1800.0).condemn([])
+    (cli.folder / "repo" / name).write_bytes(b"damaged" * 20)
+    for command in (("create", "data"), ("prune",)):
+        done = cli(*command)
+        assert done.code != 0
+        assert "A damaged announcement" in done.err
+    (cli.folder / "repo" / name).unlink()
+    (cli.folder / "repo" / f"{name}.waits").unlink()
+    assert cli("prune").code == 0
+
+
+def test_a_damaged_config_says_how_to_open_the_repository_all_the_same(cli: Cli) -> None:
+    (cli.folder / "repo/config/0").write_bytes(b"damaged" * 20)
+    done = cli("snapshots")
+    assert "recovery key" in done.err
+    assert "validate" not in done.err
 
 
 def test_nobody_is_at_work(cli: Cli) -> None:
@@ -208,6 +228,28 @@ def test_cat_shows_every_kind_of_object(cli: Cli) -> None:
     assert cli.json("cat", "snapshot", snapshot.id).document == record
     pack = cli.json("cat", "pack", data_pack(cli).name).document
     assert pack["session"] == snapshot.id
+
+
+def test_cat_shows_labels_and_what_rotations_put_out_of_force(cli: Cli) -> None:
+    assert cli("tag", "latest", "--add", "kept").code == 0
+    with cli.library() as repo:
+        for _ in range(2):
+            assert repo.rotate_keys(PASSWORD).finished
+    assert cli.json("cat", "label", "").document["add"] == ["kept"]
+    assert cli.json("cat", "config", "0").document["sealed_in_epoch"] == 0
+    assert cli.json("cat", "epoch", "0-").document["sealed_in_epoch"] == 1
+
+
+def test_cat_finds_sessions_and_reclaims_by_the_beginning_of_their_ids(cli: Cli) -> None:
+    store = open_store(LocalBackend(cli.folder / "repo"), PASSWORD, SYSTEM_CLOCK, None)
+    with store.writer({"kind": "backup"}) as writer:
+        session = cli.folder / "repo/sessions" / writer.id
+        session.with_name(f"{writer.id}.1").write_bytes(b"a sign of life")
+        store.reclaim({}, 1800.0).condemn([])
+        assert cli.json("cat", "session", writer.id[:6]).document["kind"] == "backup"
+        assert cli.json("cat", "reclaim", "").document["packs"] == []
+        (waits,) = (cli.folder / "repo/gc").glob("*.waits")
+        assert cli.json("cat", "reclaim", waits.name).document["waits"] == [writer.id]
 
 
 def test_cat_shows_trees_and_blobs(cli: Cli) -> None:

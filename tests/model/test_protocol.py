@@ -56,11 +56,11 @@ SOAK = [
     s.vouched_rewrite_two_reclaims,
     s.two_blobs,
     s.duplicates_and_backup,
+    s.consolidation_and_two_backups,
 ]
 
 TOO_LARGE = [
     s.two_and_two,
-    s.consolidation_and_two_backups,
     s.repeated_pack_two_reclaims,
 ]
 """Of these the nearest states are looked at, as many as memory holds."""

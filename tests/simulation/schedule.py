@@ -96,7 +96,14 @@ class Schedule:
     def _left(self) -> list[str]:
         """What somebody left behind, and nobody needs."""
         objects = self._world.objects
-        names = [info.name for folder in ("sessions/", "gc/") for info in objects.list(folder)]
+        # A session that was killed after its commit stays: it might be told once more to commit.
+        committed = {f"sessions/{id_}" for id_ in self._world.ledger.snapshots}
+        names = [
+            info.name
+            for folder in ("sessions/", "gc/")
+            for info in objects.list(folder)
+            if info.name not in committed
+        ]
         return [*names, *self._world.ledger.unneeded()]
 
     def _look_at_all(self, when: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,9 +11,10 @@ from holdfast.engine.backups import nanoseconds
 from holdfast.engine.connection import Connection, Words, words
 from holdfast.engine.origin import about_session
 from holdfast.engine.retention import Retention
-from holdfast.errors import DamagedRepository, UsageError
+from holdfast.errors import DamagedRepository, ObjectUnreadable, SnapshotNotFound, UsageError
 from holdfast.filesystem import Patterns
 from holdfast.model.select import Filter, ordered
+from holdfast.model.snapshot import Snapshot
 from holdfast.operations.copy import (
     CopyFailure,
     CopyIncomplete,
@@ -21,9 +23,17 @@ from holdfast.operations.copy import (
     Target,
     copy,
 )
-from holdfast.operations.rewrite import Changes, RewriteResult, RewrittenSnapshot, rewrite
+from holdfast.operations.rewrite import (
+    Changes,
+    RewriteFailure,
+    RewriteResult,
+    RewrittenSnapshot,
+    rewrite,
+)
 from holdfast.primitives.ids import random_name
 from holdfast.progress import Progress, ProgressCallback
+
+_log = logging.getLogger(__name__)
 
 
 class Copies(Retention):
@@ -74,7 +84,7 @@ class Copies(Retention):
             chosen = ordered(known, wanted)
             unread = [CopyFailure("", _id_of(error), error) for error in damaged]
         else:
-            chosen = list({each.id: each for each in map(self.snapshot, words(snapshots))}.values())
+            chosen = self._named_once(words(snapshots))
             unread = []
         options = CopyOptions(
             about=about_session("copy"),
@@ -122,7 +132,8 @@ class Copies(Retention):
         """Make snapshots anew without some paths, or with other metadata.
 
         The new ones have new ids; `Snapshot.replaces` is the id of the old one, which stays
-        unless it is to be forgotten. Where nothing would be different, none is made.
+        unless it is to be forgotten. Where nothing would be different, none is made. One that
+        cannot be rewritten does not keep others from it: `RewriteResult.failures` has it.
 
         Args:
             snapshots: names of the snapshots; all when None.
@@ -138,9 +149,11 @@ class Copies(Retention):
             progress: called with `ProgressEvent`s.
 
         Raises:
-            UsageError: an argument makes no sense, or nothing would be left of a snapshot.
-            DamagedRepository: something that is to stay is lost. Snapshots before this one were
-                rewritten already.
+            UsageError: an argument makes no sense, or nothing would be left of the only
+                snapshot that is named; nothing was done.
+            SnapshotNotFound: there is no such snapshot; nothing was done.
+            DamagedRepository: the only snapshot that is named is damaged, or something of it
+                that is to stay is lost; nothing was done.
         """
         changes = Changes(
             exclude=Patterns(words(exclude)),
@@ -156,18 +169,34 @@ class Copies(Retention):
                 "nothing is to be changed: give patterns to exclude, or a new host, "
                 "time, tags, label or description"
             )
-        known, _ = self._load_snapshots()
-        names = None if snapshots is None else words(snapshots)
-        chosen = ordered(known) if names is None else [self.snapshot(name) for name in names]
+        known, damaged = self._load_snapshots()
+        if snapshots is None:
+            chosen = ordered(known)
+            failures = [RewriteFailure(_id_of(error), error) for error in damaged]
+        else:
+            chosen = self._named_once(words(snapshots))
+            failures = []
         about = None if dry_run else about_session("rewrite")
         counter = Progress(progress, self._clock)
         for each in chosen:
             counter.expect(each.summary.files, each.summary.bytes_processed)
-        done = [rewrite(self._store, each, known, changes, about, counter) for each in chosen]
+        done: list[RewrittenSnapshot] = []
+        for each in chosen:
+            try:
+                done.append(rewrite(self._store, each, known, changes, about, counter))
+            except (UsageError, DamagedRepository, ObjectUnreadable) as error:
+                if snapshots is not None and len(chosen) == 1:
+                    raise
+                _log.warning("snapshot %s was not rewritten: %s", each.short_id, error)
+                failures.append(RewriteFailure(each.id, error))
         counter.finish()
         if forget and not dry_run:
             done = [self._replaced(each) for each in done]
-        return RewriteResult(tuple(done), dry_run)
+        return RewriteResult(tuple(done), tuple(failures), dry_run)
+
+    def _named_once(self, names: Sequence[str]) -> list[Snapshot]:
+        """The snapshots of these names, each once."""
+        return list({each.id: each for each in map(self.snapshot, names)}.values())
 
     def _replaced(self, rewritten: RewrittenSnapshot) -> RewrittenSnapshot:
         """Forget the snapshot that was rewritten."""
@@ -177,6 +206,8 @@ class Copies(Retention):
             return replace(rewritten, kept="a prune is in progress: forget it when that has ended")
         try:
             result = self.forget(rewritten.before.id, force=True)
+        except SnapshotNotFound:  # somebody else was quicker
+            return replace(rewritten, forgotten=True)
         except UsageError as error:  # it is held
             return replace(rewritten, kept=str(error))
         kept = ", ".join(each.reason for each in result.passed_over)

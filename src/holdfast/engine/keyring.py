@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -220,9 +221,14 @@ class KeyManagement(Connection):
 
         It opens the repository without a password, also when every key slot and the config are
         lost: see `holdfast.open`. A rotation of the keys makes it useless.
+
+        Raises:
+            UnsupportedRepository: the keys were changed since the repository was opened.
         """
-        self._store.check_usable()
         store = self._store
+        store.check_usable()
+        if store.has_config:
+            store.check_current()
         return encode_recovery(RecoveryKey(store.keys, store.settings, store.now_ns()))
 
     def restore_access(
@@ -281,11 +287,14 @@ class KeyManagement(Connection):
             UnsupportedRepository: another client changes the keys at the same time.
         """
         secret = find_password(password, password_file, password_command)
+        more = (others,) if isinstance(others, str | bytes) else others
+        secrets = (secret, *(find_password(each) for each in more))
         params = _params(kdf)
+        _check_expiry(expire_after)
         begun = self._store.keys.oldest == self._store.keys.epoch
         if begun:
             self._store = begin_rotation(
-                self._store, (secret, *others), params, _maker(), drop_others=drop_others
+                self._store, secrets, params, _maker(), drop_others=drop_others
             )
         return self._finish(begun=begun, wait=wait, expire_after=expire_after)
 
@@ -299,6 +308,7 @@ class KeyManagement(Connection):
         return self._finish(begun=False, wait=wait, expire_after=expire_after)
 
     def _finish(self, *, begun: bool, wait: bool, expire_after: float) -> Rotation:
+        _check_expiry(expire_after)
         about = about_session("rotate")
         done = finish_rotation(self._store, about, wait=wait, expire_after=expire_after)
         self._store = done.store
@@ -320,6 +330,11 @@ class KeyManagement(Connection):
 
 def _maker() -> Maker:
     return Maker(host_name(), user_name())
+
+
+def _check_expiry(seconds: float) -> None:
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"seconds of silence are finite and not negative: {seconds}")
 
 
 def _params(kdf: str | None) -> KdfParams | None:

@@ -60,7 +60,10 @@ def _from_file(path: Path) -> Password:
 
 
 def _from_command(command: PasswordCommand) -> Password:
-    argv = shlex.split(command) if isinstance(command, str) else list(command)
+    try:
+        argv = shlex.split(command) if isinstance(command, str) else list(command)
+    except ValueError as error:  # it is not echoed: a password may be part of it
+        raise UsageError(f"the password command cannot be split into words: {error}") from None
     if not argv:
         raise UsageError("the password command is empty")
     try:

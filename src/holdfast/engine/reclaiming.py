@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -58,8 +59,8 @@ class Reclaiming(Retention):
             DamagedRepository: something is damaged; nothing is deleted then.
             BackendError: the storage fails.
         """
-        if expire_after < 0 or (max_repack_size is not None and max_repack_size < 0):
-            raise UsageError("seconds and sizes cannot be negative")
+        if not 0 <= expire_after < math.inf or (max_repack_size or 0) < 0:
+            raise UsageError("seconds and sizes cannot be negative, nor seconds infinite")
         options = PruneOptions(
             about=about_session(RECLAIM),
             max_unused=MaxUnused.parse(max_unused),

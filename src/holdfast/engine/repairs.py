@@ -203,8 +203,8 @@ class Repairs(Connection):
         """Look at one object, or at one blob; secrets are never shown.
 
         Args:
-            kind: ``config``, ``key``, ``index``, ``snapshot``, ``forgotten``, ``session``,
-                ``reclaim``, ``epoch``, ``pack``, ``blob`` or ``tree``.
+            kind: ``config``, ``key``, ``index``, ``snapshot``, ``forgotten``, ``label``,
+                ``session``, ``reclaim``, ``epoch``, ``pack``, ``blob`` or ``tree``.
             name: its name or the beginning of it; the 64 digits of a blob; for a tree either
                 these or the name of a snapshot, and ``:/path`` may follow.
 

@@ -22,6 +22,7 @@ _FOLDERS = {
     "index": "index/",
     "snapshot": "snapshots/",
     "forgotten": "forgotten/",
+    "label": "labels/",
     "session": "sessions/",
     "reclaim": "gc/",
     "epoch": "epochs/",
@@ -40,7 +41,8 @@ def cat_object(store: Store, kind: str, name: str) -> Record:
     Args:
         store: the repository.
         kind: one of `KINDS`, but for blobs and trees.
-        name: the object's, or its beginning; of a config its number, and "" is the newest.
+        name: the object's, or its beginning; of a config its number, and "" is the newest. Signs
+            of life, and whom a reclaim waits for, go by their whole names.
 
     Raises:
         UsageError: none or several are of that name.
@@ -50,7 +52,7 @@ def cat_object(store: Store, kind: str, name: str) -> Record:
     exact = [info for info in found if info.name.rpartition("/")[2] == name]
     if kind == "config" and not name:
         exact = sorted(found, key=lambda info: int(info.name.rpartition("/")[2]))[-1:]
-    found = exact or found
+    found = exact or [info for info in found if "." in name or "." not in info.name]
     if len(found) != 1:
         many = "several objects begin" if found else "no object begins"
         raise UsageError(f"{kind} {name}: {many} so")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.content import references
@@ -14,11 +15,21 @@ from holdfast.model.walk import directory_tree, file_content
 from holdfast.operations.ingest import owner_group
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
-from holdfast.store import Marks
+from holdfast.store import Group
+
+
+class Marking(Protocol):
+    """Where blobs are marked, such as `holdfast.store.Marks`."""
+
+    def add(self, blob: bytes, group: Group = ...) -> bool:
+        """Mark a blob; returns whether it was not marked before."""
+
+    def __contains__(self, blob: object) -> bool:
+        """Whether a blob is marked."""
 
 
 def mark(
-    snapshots: Iterable[Snapshot], loader: BlobLoader, marks: Marks, progress: Progress
+    snapshots: Iterable[Snapshot], loader: BlobLoader, marks: Marking, progress: Progress
 ) -> None:
     """Mark all that these snapshots need.
 
@@ -40,7 +51,7 @@ def mark(
             ) from error
 
 
-def _mark_tree(tree: BlobId, loader: BlobLoader, marks: Marks, progress: Progress) -> None:
+def _mark_tree(tree: BlobId, loader: BlobLoader, marks: Marking, progress: Progress) -> None:
     pending = [tree]
     while pending:
         directory = pending.pop()
@@ -54,7 +65,7 @@ def _mark_tree(tree: BlobId, loader: BlobLoader, marks: Marks, progress: Progres
                 progress.advance(1, 0)
 
 
-def _mark_file(node: Node, loader: BlobLoader, marks: Marks) -> None:
+def _mark_file(node: Node, loader: BlobLoader, marks: Marking) -> None:
     content = file_content(node)
     if content is None:
         return

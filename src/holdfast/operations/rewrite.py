@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from holdfast.errors import DamagedRepository, UsageError
+from holdfast.errors import DamagedRepository, HoldfastError, UsageError
 from holdfast.filesystem import Deciders, Patterns
 from holdfast.model.node import Node, NodeType
 from holdfast.model.path import ROOT
@@ -110,20 +110,47 @@ class RewrittenSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class RewriteFailure:
+    """A snapshot that could not be rewritten, and stays as it is.
+
+    Attributes:
+        snapshot: its id.
+        error: why.
+    """
+
+    snapshot: str
+    error: HoldfastError
+
+    def dict(self) -> dict[str, object]:
+        """Ready for JSON."""
+        return {
+            "snapshot_id": self.snapshot,
+            "type": type(self.error).__name__,
+            "message": str(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RewriteResult:
     """What a rewrite did.
 
     Attributes:
         snapshots: what became of each snapshot.
+        failures: those that could not be rewritten: what was to go is still in them.
         dry_run: nothing was done; the ids of new snapshots mean nothing.
     """
 
     snapshots: tuple[RewrittenSnapshot, ...]
+    failures: tuple[RewriteFailure, ...]
     dry_run: bool
 
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
-        return {"snapshots": [each.dict() for each in self.snapshots], "dry_run": self.dry_run}
+        return {
+            "snapshots": [each.dict() for each in self.snapshots],
+            "failures": [each.dict() for each in self.failures],
+            "dry_run": self.dry_run,
+        }
 
 
 def rewrite(

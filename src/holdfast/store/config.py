@@ -12,6 +12,7 @@ from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.compression import MAX_LEVEL, MIN_LEVEL
 from holdfast.store.envelope import ObjectType, object_epoch, open_object, seal_object
 from holdfast.store.keys import REPOSITORY_ID_SIZE, Keys, with_checksum, without_checksum
+from holdfast.store.objects import NewerKeys
 
 FORMAT_VERSION = 1
 CONFIG_LIMIT = 1 << 20
@@ -125,17 +126,20 @@ def decode_plain(name: str, data: bytes) -> PlainConfig:
         DamagedRepository: damaged.
         UnsupportedRepository: of a newer version, or with features that reading needs.
     """
-    body = without_checksum(name, data, CONFIG_LIMIT)
+    try:
+        body = without_checksum(name, data, CONFIG_LIMIT)
+    except DamagedRepository as error:
+        raise _damaged(name, error.problem) from None
     if len(body) < _HEADER.size:
-        raise DamagedRepository(name, "too short")
+        raise _damaged(name, "too short")
     magic, size = _HEADER.unpack_from(body)
     if magic != _MAGIC or len(body) < _HEADER.size + size:
-        raise DamagedRepository(name, "not a holdfast config")
+        raise _damaged(name, "not a holdfast config")
     plain, sealed = body[_HEADER.size :][:size], body[_HEADER.size + size :]
     try:
         record = codec.unpack(plain)
     except ValueError as error:
-        raise DamagedRepository(name, str(error)) from None
+        raise _damaged(name, str(error)) from None
     match record:
         case {
             "version": int(version),
@@ -145,7 +149,7 @@ def decode_plain(name: str, data: bytes) -> PlainConfig:
         } if len(repository) == REPOSITORY_ID_SIZE:
             pass
         case _:
-            raise DamagedRepository(name, "fields are missing")
+            raise _damaged(name, "fields are missing")
     if version != FORMAT_VERSION:
         raise UnsupportedRepository(
             f"this repository has format version {version} and this holdfast knows version "
@@ -170,11 +174,14 @@ def decode_sealed(name: str, config: PlainConfig, keys: Keys) -> Sealed:
     Raises:
         DamagedRepository: damaged, forged, or the plain part is not the one it was sealed with.
     """
-    message = open_object(ObjectType.CONFIG, keys, name, config.sealed)
     try:
-        record = codec.unpack(message)
+        record = codec.unpack(open_object(ObjectType.CONFIG, keys, name, config.sealed))
+    except NewerKeys:
+        raise
+    except DamagedRepository as error:
+        raise _damaged(name, error.problem) from None
     except ValueError as error:
-        raise DamagedRepository(name, str(error)) from None
+        raise _damaged(name, str(error)) from None
     match record:
         case {
             "chunker": {"name": str(chunker), "min": int(low), "avg": int(avg), "max": int(high)},
@@ -189,11 +196,17 @@ def decode_sealed(name: str, config: PlainConfig, keys: Keys) -> Sealed:
         ):
             pass
         case _:
-            raise DamagedRepository(name, "settings are missing or out of bounds")
+            raise _damaged(name, "settings are missing or out of bounds")
     if plain != config.raw:
-        raise DamagedRepository(name, "the plain part was changed")
+        raise _damaged(name, "the plain part was changed")
     try:
         params = ChunkerParams(chunker, low, avg, high)
     except UsageError as error:
         raise UnsupportedRepository(f"{name}: {error}") from None
     return Sealed(Settings(params, pack_size, level), oldest)
+
+
+def _damaged(name: str, problem: str) -> DamagedRepository:
+    return DamagedRepository(
+        name, problem, "put back a copy of it, or open the repository with its recovery key"
+    )

@@ -184,6 +184,13 @@ def _forgettable(backend: Backend, overview: Overview) -> set[PackName]:
     removed = overview.removed()
     if len(removed) <= RECORDS_KEPT or overview.damaged or not overview.is_complete:
         return set()
+    # A session that sleeps may yet put a pack of that name once more, and tell the index of it.
+    sessions = {
+        info.name.rpartition("/")[2][:8]
+        for folder in ("sessions/", "snapshots/")
+        for info in objects(backend, folder)
+    }
+    removed = {pack for pack in removed if pack.rpartition("-")[2] not in sessions}
     removed.difference_update(*(each.packs for each in overview.objects))
     for info in backend.list("data/"):
         if is_object(info.name):

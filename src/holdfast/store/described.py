@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from holdfast.backend import Backend, ObjectInfo
@@ -25,6 +26,9 @@ _MASKED = "(secret)"
 
 _PATHS = frozenset({"paths", "problems"})
 """Fields of records whose bytes are paths and no ids."""
+
+_OF_ANY_EPOCH = frozenset({"config", "epochs"})
+"""What is never sealed anew; old ones are looked at, and not gone by."""
 
 _Record = dict[str, object]
 
@@ -51,6 +55,8 @@ def describe(backend: Backend, keys: Keys, name: str) -> _Record:
         DamagedRepository: it is damaged.
     """
     folder = name.partition("/")[0]
+    if folder in _OF_ANY_EPOCH:
+        keys = replace(keys, oldest=0)
     readers: dict[str, Callable[[str, bytes], _Record]] = {
         "config": partial(_config, keys),
         "index": partial(_index, keys),

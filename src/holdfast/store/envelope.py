@@ -49,7 +49,8 @@ def new_sealer(type_: ObjectType, keys: Keys, content: bytes) -> tuple[bytes, Se
     """A header with a fresh salt, and the sealer for the object that begins with it.
 
     The salt also takes in the content: two copies of one virtual machine that draw the same
-    random bytes still never seal two different messages under one key.
+    random bytes still never seal two different messages under one key. The content is all that
+    tells two objects apart, so it begins with what `bound_to` says.
     """
     salt = keyed(random_bytes(32), content)
     header = _HEADER.pack(_MAGIC, type_, _SYMMETRIC, HEADER_SIZE, keys.epoch, salt)
@@ -106,8 +107,9 @@ def _unverified(name: str, data: bytes) -> tuple[bytes, int, int, int, int, byte
 
 def seal_object(type_: ObjectType, keys: Keys, name: str, message: bytes) -> bytes:
     """A whole small object that holds one message under one name."""
-    header, sealer = new_sealer(type_, keys, message)
-    return header + sealer.seal(Domain.OBJECT, message, header + bound_to(name, keys))
+    bound = bound_to(name, keys)
+    header, sealer = new_sealer(type_, keys, bound + message)
+    return header + sealer.seal(Domain.OBJECT, message, header + bound)
 
 
 def open_object(type_: ObjectType, keys: Keys, name: str, data: bytes) -> bytes:

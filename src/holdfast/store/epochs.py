@@ -11,7 +11,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.crypto import KEY_SIZE
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys, epoch_object
-from holdfast.store.objects import read_object
+from holdfast.store.objects import KeysRotated, read_object
 
 _log = logging.getLogger(__name__)
 
@@ -47,18 +47,20 @@ def load_older(backend: Backend, keys: Keys) -> dict[int, bytes]:
     older: dict[int, bytes] = {}
     for epoch in range(keys.epoch - 1, -1, -1):
         master = older.get(epoch + 1, keys.master)
-        after = Keys(keys.repository, epoch + 1, keys.dedup, master)
+        after = Keys(keys.repository, epoch + 1, keys.dedup, master, config=keys.config)
         name = epoch_object(after)
         try:
             older[epoch] = read_object(backend, name, partial(decode_epoch, after))
-        except (DamagedRepository, ObjectNotFound) as error:
+        except (DamagedRepository, ObjectNotFound, KeysRotated) as error:
+            # No rotation replaces what has this name: whatever its header says, it is damaged.
+            problem = "damaged" if isinstance(error, KeysRotated) else error.problem
             if epoch in keys.older:
-                _log.warning("%s: %s; the recovery key has it", name, error.problem)
+                _log.warning("%s: %s; the recovery key has it", name, problem)
                 older[epoch] = keys.older[epoch]
                 continue
             _log.warning(
                 "%s: %s; packs of epoch %d and before cannot be read",
-                name, error.problem, epoch,
+                name, problem, epoch,
             )  # fmt: skip
             break
     return older

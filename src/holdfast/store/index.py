@@ -169,9 +169,11 @@ def encode_object(name: str, index: IndexObject, keys: Keys) -> bytes:
     if index.removed:
         record["removed"] = sorted(index.removed)
     head = codec.pack(record)
-    header, sealer = new_sealer(ObjectType.INDEX, keys, digest(b"".join((head, ids, places))))
+    bound = bound_to(name, keys)
+    content = bound + digest(b"".join((head, ids, places)))
+    header, sealer = new_sealer(ObjectType.INDEX, keys, content)
     length = (len(head) + TAG_SIZE).to_bytes(4, "little")
-    context = header + length + bound_to(name, keys)
+    context = header + length + bound
     parts = [header, length, sealer.seal(Domain.OBJECT, head, context)]
     for at in starts:
         page = b"".join(

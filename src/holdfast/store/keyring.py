@@ -29,6 +29,7 @@ from holdfast.store.slots import (
     SLOT_LIMIT,
     Card,
     Maker,
+    UselessSlot,
     open_slot,
     read_card,
     seal_slot,
@@ -48,11 +49,13 @@ class Slot:
         id: 32 hexadecimal digits.
         card: what it says of itself; None when it opens nothing.
         problem: why it opens nothing; "" when it is good.
+        epoch: of the keys that it opens, when those are not in force.
     """
 
     id: str
     card: Card | None
     problem: str = ""
+    epoch: int | None = None
 
     @property
     def name(self) -> str:
@@ -81,8 +84,12 @@ class Keyring:
         id_ = name.removeprefix(FOLDER)
         try:
             return Slot(id_, read_object(self._backend, name, read, limit=SLOT_LIMIT))
+        except UselessSlot as error:
+            return Slot(id_, None, error.problem, error.epoch)
         except DamagedRepository as error:
             return Slot(id_, None, error.problem)
+        except UnsupportedRepository as error:
+            return Slot(id_, None, str(error))
         except ObjectNotFound:
             return Slot(id_, None, "it has just been removed")
 
@@ -103,9 +110,9 @@ class Keyring:
         if len(label) > LABEL_LIMIT:
             raise UsageError(f"a label has at most {LABEL_LIMIT} characters")
         self._store.check_current()
-        known = self.opening(password)
-        if known is not None:
-            return known
+        return self.opening(password) or self._add(password, params, label)
+
+    def _add(self, password: Password, params: KdfParams | None, label: str) -> Slot:
         name = put_slot(
             self._store, self._keys, password, params or self.usual_price(),
             self._maker._replace(label=label),
@@ -134,7 +141,7 @@ class Keyring:
             return open_slot(name, data, self._keys.repository, password) is not None
 
         for slot in self._good():
-            with contextlib.suppress(ObjectNotFound, DamagedRepository):
+            with contextlib.suppress(ObjectNotFound, DamagedRepository, UnsupportedRepository):
                 if read_object(self._backend, slot.name, opens, limit=SLOT_LIMIT):
                     return slot
         return None
@@ -159,9 +166,14 @@ class Keyring:
         good slot remains unless all of them crash right there.
 
         Raises:
-            UsageError: it is the last that opens the repository.
+            UsageError: it is the last that opens the repository, or a rotation may need it.
         """
         self._store.check_current()
+        if slot.epoch is not None and slot.epoch > self._keys.epoch:
+            raise UsageError(
+                f"key {slot.id[:8]} is of a rotation of the keys that another client has just "
+                "begun, or that was interrupted; in that case the next rotation removes it"
+            )
         data = get_object(self._backend, slot.name)
         if all(each.id == slot.id for each in self._good()):
             raise UsageError(
@@ -198,8 +210,11 @@ class Keyring:
                 "the repository was not opened with a password that it still has: add a key "
                 "instead, and remove others by their ids"
             )
+        self._store.check_current()
         old = self._slot(used)
-        new = self.add(password, params, old.card.maker.label if old.card else "")
+        new = self.opening(password)
+        if new is None or (new.id == old.id and _is_other_price(new, params)):
+            new = self._add(password, params, old.card.maker.label if old.card else "")
         if new.id != old.id:
             with contextlib.suppress(ObjectNotFound):  # another client removed it
                 self.remove(old)
@@ -215,8 +230,8 @@ class Keyring:
         store = self._store
         if not store.has_config:
             store = self._restore_config()
-        for before in sorted(self._keys.older):
-            self._restore_epoch(self._keys.at(before + 1))
+        for before in sorted(store.keys.older):
+            self._restore_epoch(store.keys.at(before + 1))
         return store
 
     def _restore_config(self) -> Store:
@@ -239,6 +254,10 @@ class Keyring:
         except (DamagedRepository, ObjectNotFound) as error:
             _log.warning("%s: %s; put back", name, error.problem)
             self._backend.put(name, encode_epoch(keys))
+
+
+def _is_other_price(slot: Slot, params: KdfParams | None) -> bool:
+    return params is not None and slot.card is not None and slot.card.params != params
 
 
 def put_slot(store: Store, keys: Keys, password: Password, params: KdfParams, maker: Maker) -> str:

@@ -8,7 +8,7 @@ from holdfast.backend import Backend
 from holdfast.primitives.ids import SnapshotId, random_name
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import objects, read_object
+from holdfast.store.objects import objects, put_current, read_object
 
 FOLDER = "labels/"
 
@@ -39,8 +39,12 @@ def read_label(backend: Backend, keys: Keys, where: str) -> bytes:
 
 
 def put_label(backend: Backend, keys: Keys, snapshot: SnapshotId, record: bytes) -> str:
-    """Store a label of a snapshot, which may be one that is still to come; returns its name."""
+    """Store a label of a snapshot, which may be one that is still to come; returns its name.
+
+    Raises:
+        KeysRotated: the settings or keys were changed meanwhile.
+    """
     name = random_name()
     where = label_object(snapshot, name)
-    backend.put(where, seal_object(ObjectType.LABEL, keys, where, record))
+    put_current(backend, where, seal_object(ObjectType.LABEL, keys, where, record), keys.config)
     return name

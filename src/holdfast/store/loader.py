@@ -102,7 +102,7 @@ class Loader:
         """
         failed: dict[Location, DamagedRepository | BackendError] = {}
         data = self._any_of(self._catalog.load().locate(blob), blob, failed)
-        if data is None and self._may_have_moved(failed):
+        while data is None and self._may_have_moved(failed):  # and moved once more by another
             data = self._any_of(self._catalog.refresh().locate(blob), blob, failed)
         if data is None:
             raise _failure(blob, failed)

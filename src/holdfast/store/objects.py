@@ -14,6 +14,7 @@ from holdfast.errors import (
     BackendError,
     DamagedRepository,
     ObjectExists,
+    ObjectNotFound,
     ObjectTruncated,
     ObjectUnreadable,
     UnsupportedRepository,
@@ -146,6 +147,30 @@ def put_new(backend: Backend, name: str, data: bytes) -> bool:
         if capabilities.local or not _holds(backend, name, data):
             raise
     return True
+
+
+def put_current(backend: Backend, name: str, data: bytes, config: int) -> None:
+    """Store an object without a session, and take it back if the keys were rotated meanwhile.
+
+    A rotation waits for sessions only; this object might come after it has sealed all anew.
+
+    Args:
+        backend: where it goes.
+        name: its name, which nothing has.
+        data: the object.
+        config: number of the config that its keys are from.
+
+    Raises:
+        KeysRotated: there is another config now; the object is gone again.
+    """
+    backend.put(name, data)
+    if (newest_config(backend) or 0) > config:
+        with contextlib.suppress(ObjectNotFound):
+            backend.delete(name)
+        raise KeysRotated(
+            f"the settings or keys of {backend.location} were changed since it was opened: "
+            "open it again"
+        )
 
 
 def _holds(backend: Backend, name: str, data: bytes) -> bool:

@@ -181,7 +181,14 @@ def _open_with(
     slot, keys, sealed = _Slots(backend, password, (name, plain)).first(slots)
     keys = replace(keys, oldest=sealed.oldest, config=number)
     keys = replace(keys, older=load_older(backend, keys))
+    _warn_unfinished(keys)
     return Store(backend, keys, sealed.settings, (name, plain), *rest, slot=slot)
+
+
+def _warn_unfinished(keys: Keys) -> None:
+    """Say that older keys are still accepted: somebody may have undone the end of a rotation."""
+    if keys.oldest < keys.epoch:
+        _log.warning("a key rotation is not finished: run `holdfast key rotate --finish`")
 
 
 class _Found(NamedTuple):
@@ -291,6 +298,7 @@ def open_recovered(
         lost = PlainConfig(keys.repository, (), encode_plain(keys.repository), b"")
         return Store(backend, keys, recovery.settings, ("", lost), clock, cache)
     keys = replace(keys, oldest=sealed.oldest, config=config_number(name) or 0)
+    _warn_unfinished(keys)
     return Store(backend, keys, sealed.settings, (name, plain), clock, cache)
 
 

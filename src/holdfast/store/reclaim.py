@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from holdfast.backend import Backend
 from holdfast.errors import BackendError, DamagedRepository, ObjectExists, ObjectNotFound
 from holdfast.primitives import codec
-from holdfast.primitives.ids import PackName, random_name
+from holdfast.primitives.ids import PackName, SnapshotId, random_name
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.index import encode_index
 from holdfast.store.keys import Keys
 from holdfast.store.objects import objects, read_object
 from holdfast.store.pack import object_name
-from holdfast.store.session import WAITS, decode_condemned
+from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
 from holdfast.store.sessions import SessionInfo, clear_session, expire_session, list_sessions
 from holdfast.store.sightings import Sightings
 
@@ -40,11 +40,15 @@ class Drain:
             any more.
         waiting: the same for those that sessions may still build upon.
         sessions: these sessions.
+        committed: sessions that were waited for and are over because their snapshots are there.
+            They may be told again to commit, as long as nobody forbids it: so what is decided
+            must rest on a list that has these snapshots.
     """
 
     ready: dict[str, frozenset[PackName]] = field(default_factory=dict)
     waiting: dict[str, frozenset[PackName]] = field(default_factory=dict)
     sessions: tuple[SessionInfo, ...] = ()
+    committed: frozenset[SnapshotId] = frozenset()
 
 
 class Reclaim:
@@ -72,6 +76,49 @@ class Reclaim:
         self._sightings = sightings
         self._about = dict(about)
         self._expire_after = expire_after
+        self._own = self._guard = ""
+
+    @contextlib.contextmanager
+    def guarded(self, own: str) -> Iterator[None]:
+        """See to it, while this lasts, that no list of sessions lacks any.
+
+        A session that a list leaves out would be taken for ended, and what it builds upon deleted.
+        So an object lies there that comes last in every list; without it a list is not believed.
+
+        Args:
+            own: id of the session of this reclaim, which is at work however silent it is.
+        """
+        self._own = own
+        self._put_guard()
+        try:
+            yield
+        finally:
+            self._delete(self._guard)
+            self._own = self._guard = ""
+
+    def _put_guard(self) -> None:
+        self._guard = f"sessions/{_LAST_OF_ALL}{random_name()[len(_LAST_OF_ALL) :]}"
+        record = codec.pack({**self._about, "kind": RECLAIM})
+        data = seal_object(ObjectType.SESSION, self._keys, self._guard, record)
+        self._backend.put(self._guard, data)
+
+    def _sessions(self) -> list[SessionInfo]:
+        """All sessions but those of this reclaim.
+
+        Raises:
+            DamagedRepository: the list lacks what is there.
+        """
+        sessions = list_sessions(self._backend, self._keys)
+        if self._guard and all(self._guard not in each.objects for each in sessions):
+            try:
+                self._backend.stat(self._guard)
+            except ObjectNotFound:  # another reclaim took it for that of a dead one
+                self._put_guard()
+                sessions = list_sessions(self._backend, self._keys)
+            _expect(any(self._guard in each.objects for each in sessions), self._guard)
+        return [
+            each for each in sessions if each.id != self._own and self._guard not in each.objects
+        ]
 
     def condemned(self) -> dict[str, frozenset[PackName]]:
         """The packs that each reclaim in progress has condemned.
@@ -98,7 +145,7 @@ class Reclaim:
         name = f"gc/{random_name()}"
         record = codec.pack({"packs": sorted(packs)})
         self._backend.put(name, seal_object(ObjectType.CONDEMNED, self._keys, name, record))
-        _expect_listed(self._backend, "gc/", name)
+        _expect(any(info.name == name for info in self._backend.list("gc/")), name)
         self._waits(name)
         return name
 
@@ -114,28 +161,29 @@ class Reclaim:
         record = codec.pack(self._about)
         self._backend.put(name, seal_object(ObjectType.ABORTED, self._keys, name, record))
         try:
-            _expect_listed(self._backend, "snapshots/", name)
+            _expect(any(info.name == name for info in self._backend.list("snapshots/")), name)
         finally:
             self._delete(name)
 
-    def drain(self, own: str = "") -> Drain:
+    def others(self) -> bool:
+        """Whether any other session has objects in the storage."""
+        return bool(self._sessions())
+
+    def drain(self) -> Drain:
         """Look once which of the reclaims in progress wait for nobody any more.
 
         Sessions that have ended without clearing up are cleared away, silent ones expired.
-
-        Args:
-            own: id of the session of this reclaim, which is at work however silent it is.
         """
         condemned = self.condemned()
         waits = {name: self._waits(name) for name in condemned}
-        alive = self._alive(own)
-        drain = Drain({}, {}, tuple(alive.values()))
-        for name, packs in condemned.items():
-            into = drain.waiting if waits[name] & alive.keys() else drain.ready
-            into[name] = packs
-        wanted = frozenset().union(*(waits[name] for name in drain.waiting))
+        alive, committed = self._alive()
+        is_waiting = {name: bool(waits[name] & alive.keys()) for name in condemned}
+        wanted = frozenset[str]().union(*waits.values())
         return Drain(
-            drain.ready, drain.waiting, tuple(alive[each] for each in sorted(wanted & alive.keys()))
+            ready={name: packs for name, packs in condemned.items() if not is_waiting[name]},
+            waiting={name: packs for name, packs in condemned.items() if is_waiting[name]},
+            sessions=tuple(alive[each] for each in sorted(wanted & alive.keys())),
+            committed=frozenset(map(SnapshotId, wanted & committed)),
         )
 
     def _waits(self, name: str) -> frozenset[str]:
@@ -146,9 +194,7 @@ class Reclaim:
         except ObjectNotFound:
             pass
         sessions = [
-            each.id
-            for each in list_sessions(self._backend, self._keys)
-            if each.is_announced and each.kind != RECLAIM
+            each.id for each in self._sessions() if each.is_announced and each.kind != RECLAIM
         ]
         record = codec.pack({"waits": sorted(sessions)})
         data = seal_object(ObjectType.CONDEMNED, self._keys, waits, record)
@@ -171,28 +217,50 @@ class Reclaim:
             case _:
                 raise DamagedRepository(name, "it does not name sessions")
 
-    def _alive(self, own: str) -> dict[str, SessionInfo]:
-        """The sessions that may still commit, by id."""
-        sessions = list_sessions(self._backend, self._keys)
-        committed = {info.name for info in objects(self._backend, "snapshots/")}
-        alive = {}
-        for session in (each for each in sessions if each.id != own):
-            silent = self._sightings.see(session.id, session.beats)
-            is_over = not session.is_announced or f"snapshots/{session.id}" in committed
-            if session.id == own or (not is_over and silent < self._expire_after):
-                alive[session.id] = session
-                continue
-            if not is_over and session.kind != RECLAIM:
-                self._expire(session)
-            clear_session(self._backend, session)
-        self._sightings.save(alive)
-        return {name: each for name, each in alive.items() if each.kind != RECLAIM}
+    def _alive(self) -> tuple[dict[str, SessionInfo], set[str]]:
+        """The sessions that may still commit, by id, and the ids of those that have committed.
 
-    def _expire(self, session: SessionInfo) -> None:
-        """Make sure that a silent session cannot commit any more."""
+        The first object of a session is deleted only where a marker forbids it to commit: one that
+        has committed may be told to do so once more, when its snapshot is forgotten already.
+        """
+        sessions = self._sessions()
+        names = {info.name for info in objects(self._backend, "snapshots/")}
+        alive: dict[str, SessionInfo] = {}
+        committed: set[str] = set()
+        for session in sessions:
+            silent = self._sightings.see(session.id, session.beats)
+            if not session.is_announced:
+                clear_session(self._backend, session)
+            elif f"snapshots/{session.id}" in names and not self._is_aborted(session):
+                committed.add(session.id)
+                self._delete_beats(session)
+            elif f"snapshots/{session.id}" not in names and silent < self._expire_after:
+                alive[session.id] = session
+            elif self._expire(session):
+                clear_session(self._backend, session)
+            else:
+                committed.add(session.id)
+        self._sightings.save(alive)
+        return {name: each for name, each in alive.items() if each.kind != RECLAIM}, committed
+
+    def _delete_beats(self, session: SessionInfo) -> None:
+        """Delete the signs of life of a session that needs none any more."""
+        for name in session.objects:
+            if name != f"sessions/{session.id}":
+                self._delete(name)
+
+    def _is_aborted(self, session: SessionInfo) -> bool:
+        """Whether what is at the name of a session's snapshot forbids it to commit."""
+        try:
+            return read_object(self._backend, f"snapshots/{session.id}", is_aborted_marker)
+        except ObjectNotFound:
+            return False
+
+    def _expire(self, session: SessionInfo) -> bool:
+        """Make sure that a silent session cannot commit any more; False when it has committed."""
         host = session.host or "unknown"
         _log.warning("session %s of host %s is silent: declared dead", session.id, host)
-        expire_session(self._backend, self._keys, session.id, self._about)
+        return expire_session(self._backend, self._keys, session.id, self._about)
 
     def remove(self, packs: Iterable[PackName]) -> None:
         """Tell every reader, for ever, that nothing is to be read from these packs."""
@@ -232,8 +300,19 @@ class Reclaim:
             for info in objects(self._backend, folder)
         }
         for name in labels:
-            if name.split("/")[1] not in owners:
+            owner = name.split("/")[1]
+            if owner not in owners and not self._is_anywhere(owner):
                 self._delete(name)
+
+    def _is_anywhere(self, id_: str) -> bool:
+        """Whether there is a session, snapshot or forgotten snapshot, whatever listings say."""
+        for folder in ("sessions", "snapshots", "forgotten"):
+            try:
+                self._backend.stat(f"{folder}/{id_}")
+            except ObjectNotFound:
+                continue
+            return True
+        return False
 
     def check_deletes(self, session: str) -> None:
         """Find out, before anything is condemned, whether this storage lets objects be deleted.
@@ -265,8 +344,8 @@ _LAST_OF_ALL = "f" * 8
 """Begins the name of an object that sorts after all others, on the last page of a listing."""
 
 
-def _expect_listed(backend: Backend, folder: str, name: str) -> None:
-    if all(info.name != name for info in backend.list(folder)):
+def _expect(is_listed: bool, name: str) -> None:  # noqa: FBT001 - what is expected
+    if not is_listed:
         raise DamagedRepository(
             name,
             "it was just stored, and a listing does not show it",

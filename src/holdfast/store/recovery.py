@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from holdfast.errors import UsageError
+from holdfast.errors import DamagedRepository, UsageError
 from holdfast.primitives import codec
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.compression import MAX_LEVEL, MIN_LEVEL
@@ -34,7 +34,10 @@ LINE_BYTES = 20
 _DATA = LINE_BYTES * 8 // 5
 _CHECK = 6
 _DIGEST = 8
-_LINES = 1000
+_LINES = 999
+_MASTERS = 500
+"""Most masters that it holds: the newest. They fill 800 lines; older ones are in the storage."""
+
 _LINE = re.compile(r"[\s-]*(\d{1,3})[\s:.)-]+(\S.*)")
 
 _HEADER = """\
@@ -69,12 +72,26 @@ class RecoveryKey:
 
 
 def encode_recovery(recovery: RecoveryKey) -> str:
-    """The text of a recovery key."""
+    """The text of a recovery key, with as many masters of older epochs as it has room for.
+
+    Raises:
+        DamagedRepository: what was made cannot be read back: this machine is faulty.
+    """
+    masters = [recovery.keys.master]
+    while (before := recovery.keys.epoch - len(masters)) in recovery.keys.older:
+        if len(masters) == _MASTERS:
+            break
+        masters.append(recovery.keys.older[before])
+    text = _text_of(recovery, masters)
+    older = {recovery.keys.epoch - number: each for number, each in enumerate(masters) if number}
+    if decode_recovery(text) != replace(recovery, keys=replace(recovery.keys, older=older)):
+        raise DamagedRepository("keys/", "the recovery key cannot be read back", "try again")
+    return text
+
+
+def _text_of(recovery: RecoveryKey, masters: list[bytes]) -> str:
     keys, settings = recovery.keys, recovery.settings
     chunker = settings.chunker
-    masters = [keys.master]
-    while (before := keys.epoch - len(masters)) in keys.older:
-        masters.append(keys.older[before])
     record = codec.pack(
         [
             _VERSION,

@@ -15,9 +15,9 @@ from holdfast.primitives.ids import PackName, random_name
 from holdfast.store.consolidate import consolidate
 from holdfast.store.index import OBJECT_ROWS, IndexObject, decode_index, encode_index
 from holdfast.store.keys import Keys
-from holdfast.store.objects import objects, read_object
-from holdfast.store.pack import PackInfo, object_name
-from holdfast.store.scrub import list_packs, read_trailer
+from holdfast.store.objects import objects, put_current, read_object
+from holdfast.store.pack import PackInfo, object_name, parse_header
+from holdfast.store.scrub import list_packs, read_trailer, verify_pack
 from holdfast.store.sessions import list_sessions
 
 _ROUNDS = 5
@@ -128,10 +128,17 @@ def _expect_missing(backend: Backend, pack: PackName) -> None:
 def read_trailers(
     backend: Backend, keys: Keys, packs: Iterable[tuple[PackName, int]]
 ) -> Iterator[PackInfo | DamagedRepository]:
-    """What packs, given with their sizes, say is in them; the error of one that is damaged."""
+    """What packs, given with their sizes, say is in them; the error of one that is damaged.
+
+    Keys of an epoch that is over may be known to others, who could make packs with them that say
+    anything: of those every blob is read.
+    """
     for name, size in packs:
         try:
-            yield read_trailer(backend, keys, name, size)
+            info = read_trailer(backend, keys, name, size)
+            if parse_header(info.header, name).epoch < keys.epoch:
+                verify_pack(backend, keys, name)
+            yield info
         except ObjectNotFound:
             continue  # a prune has deleted it meanwhile
         except DamagedRepository as error:
@@ -139,7 +146,11 @@ def read_trailers(
 
 
 def put_index(backend: Backend, keys: Keys, packs: Iterable[PackInfo]) -> None:
-    """Tell the index of packs, in as many objects as it takes."""
+    """Tell the index of packs, in as many objects as it takes.
+
+    Raises:
+        KeysRotated: the settings or keys were changed meanwhile.
+    """
     group: list[PackInfo] = []
     for pack in packs:
         if group and sum(len(each.blobs) for each in (*group, pack)) > OBJECT_ROWS:
@@ -152,7 +163,7 @@ def put_index(backend: Backend, keys: Keys, packs: Iterable[PackInfo]) -> None:
 
 def _put_group(backend: Backend, keys: Keys, packs: list[PackInfo]) -> None:
     name = f"index/{random_name()}"
-    backend.put(name, encode_index(name, packs, keys))
+    put_current(backend, name, encode_index(name, packs, keys), keys.config)
 
 
 def clear_index(

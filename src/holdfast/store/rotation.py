@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from holdfast.backend import Backend
 from holdfast.errors import (
     DamagedRepository,
     ObjectNotFound,
@@ -23,9 +24,16 @@ from holdfast.errors import (
 from holdfast.primitives.crypto import random_bytes
 from holdfast.primitives.hashing import digest
 from holdfast.primitives.kdf import KdfParams
-from holdfast.store.envelope import ObjectType, object_epoch, object_type, open_object, seal_object
+from holdfast.store.envelope import (
+    HEADER_SIZE,
+    ObjectType,
+    object_epoch,
+    object_type,
+    open_object,
+    seal_object,
+)
 from holdfast.store.epochs import decode_epoch, encode_epoch
-from holdfast.store.index import decode_index, encode_object
+from holdfast.store.index import IndexObject, decode_index, encode_object
 from holdfast.store.keyring import FOLDER, Keyring, Slot, put_config, put_slot
 from holdfast.store.keys import EPOCH_LIMIT, Keys, Password, epoch_object
 from holdfast.store.objects import get_object, objects, read_object
@@ -36,7 +44,6 @@ from holdfast.store.sessions import (
     expire_session,
     list_sessions,
 )
-from holdfast.store.sightings import Sightings
 from holdfast.store.slots import SLOT_LIMIT, Maker, UselessSlot, open_slot, read_card
 from holdfast.store.store import Store
 
@@ -114,6 +121,7 @@ def begin_rotation(
         keys.config,
     )
     slots = [put_slot(store, new, each, price, maker) for each in passwords]
+    kept = {name: get_object(store.backend, name) for name in slots}
     holder = epoch_object(new)
     store.backend.put(holder, encode_epoch(new))
     if read_object(store.backend, holder, lambda n, d: decode_epoch(new, n, d)) != keys.master:
@@ -126,8 +134,19 @@ def begin_rotation(
             with contextlib.suppress(ObjectNotFound):
                 store.backend.delete(name)
         raise
+    for name, data in kept.items():
+        _put_back(store.backend, name, data)
     rotated.slot = slots[0]
     return rotated
+
+
+def _put_back(backend: Backend, name: str, data: bytes) -> None:
+    """Put a new slot back that another client took for one that opens nothing."""
+    with contextlib.suppress(DamagedRepository, ObjectNotFound):
+        if get_object(backend, name) == data:
+            return
+    _log.warning("%s was removed or damaged by another client; put back", name)
+    backend.put(name, data)
 
 
 def _refuse_others(
@@ -153,8 +172,12 @@ def _refuse_others(
 
 
 def _opens(store: Store, slot: Slot, passwords: Sequence[Password]) -> bool:
-    data = get_object(store.backend, slot.name)
-    return any(open_slot(slot.name, data, store.keys.repository, each) for each in passwords)
+    try:
+        data = get_object(store.backend, slot.name)
+        return any(open_slot(slot.name, data, store.keys.repository, each) for each in passwords)
+    except (DamagedRepository, UnsupportedRepository, ObjectNotFound) as error:
+        _log.debug("%s", error)
+        return False
 
 
 def finish_rotation(
@@ -182,6 +205,7 @@ class _Finish:
         self._backend = store.backend
         self._keys = store.keys
         self._about = dict(about)
+        self._sightings = store.sightings()
 
     def run(self, *, wait: bool, expire_after: float) -> Rotated:
         store = self._store
@@ -192,32 +216,54 @@ class _Finish:
         self._remove_useless_epochs()
         if self._keys.oldest == self._keys.epoch:
             return Rotated(store=store, finished=True, removed=removed)
-        sessions = self._drain(store.sightings(), wait=wait, expire_after=expire_after)
+        while True:
+            # It is announced before it looks, so that a reclaim that comes later waits for it;
+            # and not while it waits, or the two could wait for each other.
+            with store.announce({**self._about, "kind": "rotate"}) as session:
+                done = self._once(session, expire_after)
+            if not (done.sessions and wait):
+                return replace(done, removed=removed)
+            store.pause(POLL)
+
+    def _once(self, session: Session, expire_after: float) -> Rotated:
+        """Go on as far as it goes without waiting."""
+        store = self._store
+        self._require_good_slot()
+        sessions = self._alive(session, expire_after)
         reclaims = tuple(sorted(info.name for info in objects(self._backend, "gc/")))
         if sessions or reclaims:
-            return Rotated(
-                store=store,
-                finished=False,
-                sessions=tuple(sessions),
-                reclaims=reclaims,
-                removed=removed,
-            )
-        with store.announce({**self._about, "kind": "rotate"}) as session:
-            resealed, damaged = self._reseal_all(session)
-            if not damaged:
-                store = self._accept_nothing_older()
-        return Rotated(
-            store=store,
-            finished=not damaged,
-            damaged=tuple(damaged),
-            resealed=resealed,
-            removed=removed,
-        )
+            return Rotated(store=store, finished=False, sessions=tuple(sessions), reclaims=reclaims)
+        store.reclaim(self._about, expire_after).check_snapshots_listed()
+        resealed, damaged = _Resealing(self._backend, self._keys, session).run()
+        if not damaged:
+            self._require_good_slot()
+            store = self._accept_nothing_older()
+        return Rotated(store=store, finished=not damaged, damaged=tuple(damaged), resealed=resealed)
 
     # Key slots and masters that are of no use any more
 
     def _remove_useless_slots(self) -> Iterator[str]:
         """Delete slots of older keys, and those that an interrupted rotation left."""
+        good, useless = self._slots()
+        if not good:
+            _log.warning("no key slot opens with the new keys, so the old ones stay: add one")
+            return
+        for name in useless:
+            with contextlib.suppress(ObjectNotFound):
+                self._backend.delete(name)
+                yield name.removeprefix(FOLDER)
+
+    def _require_good_slot(self) -> None:
+        """Refuse to put the old keys out of force when nobody could open the repository."""
+        if not self._slots()[0]:
+            raise DamagedRepository(
+                FOLDER,
+                "no key slot opens with the new keys, so the rotation stays unfinished",
+                "add a password with this process or the recovery key, and finish it again",
+            )
+
+    def _slots(self) -> tuple[bool, list[str]]:
+        """Whether a slot opens the keys in force, and the names of those of earlier keys."""
         useless = []
         good = False
         for info in objects(self._backend, FOLDER):
@@ -230,13 +276,7 @@ class _Finish:
                 _log.debug("%s", error)
             else:
                 good = True
-        if not good:
-            _log.warning("no key slot opens with the new keys, so the old ones stay: add one")
-            return
-        for name in useless:
-            with contextlib.suppress(ObjectNotFound):
-                self._backend.delete(name)
-                yield name.removeprefix(FOLDER)
+        return good, useless
 
     def _card(self, name: str, data: bytes) -> None:
         read_card(name, data, self._keys)
@@ -254,23 +294,23 @@ class _Finish:
 
     # Writers that began with the old keys
 
-    def _drain(self, sightings: Sightings, *, wait: bool, expire_after: float) -> list[SessionInfo]:
-        """The writers that began with older keys and may still commit."""
-        while True:
-            alive = self._alive(sightings, expire_after)
-            if not alive or not wait:
-                return alive
-            self._store.pause(POLL)
-
-    def _alive(self, sightings: Sightings, expire_after: float) -> list[SessionInfo]:
+    def _alive(self, own: Session, expire_after: float) -> list[SessionInfo]:
+        """The writers that began with older keys and may still commit; the silent are expired."""
         sessions = list_sessions(self._backend, self._keys)
+        if own.id.hex() not in {session.id for session in sessions}:
+            _require_announced(own)
+            raise DamagedRepository(
+                f"sessions/{own.id.hex()}",
+                "it is missing in the list though it was just stored, so others may be as well",
+                "check the storage, and finish the rotation again",
+            )
         committed = {info.name for info in objects(self._backend, "snapshots/")}
         expires = self._backend.capabilities().put_if_absent
         alive = []
         for session in sessions:
             if not session.is_announced or self._is_of_now(session.id):
                 continue
-            silent = sightings.see(session.id, session.beats)
+            silent = self._sightings.see(session.id, session.beats)
             if f"snapshots/{session.id}" not in committed:
                 if silent < expire_after or not expires:
                     alive.append(session)
@@ -279,7 +319,7 @@ class _Finish:
                 _log.warning("session %s of host %s is silent: declared dead", session.id, host)
                 expire_session(self._backend, self._keys, session.id, self._about)
             clear_session(self._backend, session)
-        sightings.save({session.id: session for session in sessions})
+        self._sightings.save({session.id: session for session in sessions})
         return alive
 
     def _is_of_now(self, session: str) -> bool:
@@ -296,70 +336,125 @@ class _Finish:
             return False
         return True
 
-    # Small objects
-
-    def _reseal_all(self, session: Session) -> tuple[int, list[str]]:
-        """Seal every small object of an older epoch anew; returns how many, and what is damaged."""
-        done = 0
-        damaged = []
-        for folder, types in _RESEALED.items():
-            for info in list(objects(self._backend, folder)):
-                try:
-                    done += self._reseal(info.name, types, session)
-                except ObjectNotFound:
-                    continue  # merged or forgotten beside us
-                except DamagedRepository as error:
-                    _log.warning("%s", error)
-                    damaged.append(info.name)
-        return done, damaged
-
-    def _reseal(self, name: str, types: set[ObjectType], session: Session) -> bool:
-        old = get_object(self._backend, name)
-        if not self._keys.oldest <= object_epoch(name, old) < self._keys.epoch:
-            return False
-        was_forgotten = self._is_forgotten(name)
-        new = read_object(self._backend, name, lambda n, d: self._sealed_anew(n, d, types))
-        if not session.still_announced():
-            raise SessionLost("this rotation was declared dead by another client: run it again")
-        # The one replacement of an object that there is: the same record under the same name.
-        self._backend.put(name, new)
-        if get_object(self._backend, name) != new:
-            self._backend.put(name, old)
-            raise DamagedRepository(name, "it reads back differently from what was just stored")
-        if not was_forgotten and self._is_forgotten(name):
-            # Forgotten between our get and our put, which brought it back.
-            with contextlib.suppress(ObjectNotFound):
-                self._backend.delete(name)
-        return True
-
-    def _is_forgotten(self, name: str) -> bool:
-        if not name.startswith("snapshots/"):
-            return False
-        try:
-            self._backend.stat(name.replace("snapshots/", "forgotten/"))
-        except ObjectNotFound:
-            return False
-        return True
-
-    def _sealed_anew(self, name: str, data: bytes, types: set[ObjectType]) -> bytes:
-        keys = self._keys
-        found = object_type(name, data)
-        if found not in types:
-            raise DamagedRepository(name, "not an object of a type that belongs there")
-        type_ = ObjectType(found)
-        if type_ is ObjectType.INDEX:
-            index = decode_index(name, data, keys)
-            new = encode_object(name, index, keys)
-            same = decode_index(name, new, keys) == index
-        else:
-            record = open_object(type_, keys, name, data)
-            new = seal_object(type_, keys, name, record)
-            same = open_object(type_, keys, name, new) == record
-        if not same:
-            raise DamagedRepository(name, "it cannot be sealed anew: this machine is faulty")
-        return new
-
     def _accept_nothing_older(self) -> Store:
         keys = replace(self._keys, oldest=self._keys.epoch)
         before = digest(get_object(self._backend, f"config/{keys.config}"))
         return put_config(self._store, keys, keys.config + 1, before)
+
+
+def _require_announced(session: Session) -> None:
+    if not session.still_announced():
+        raise SessionLost("this rotation was declared dead by another client: run it again")
+
+
+class _Resealing:
+    """Seals every small object of an older epoch anew.
+
+    A listing may leave out what was stored lately. So all is listed again until nothing is left
+    to do; what a listing shows and a later one hides, though it is there, is an error.
+    """
+
+    def __init__(self, backend: Backend, keys: Keys, session: Session) -> None:
+        self._backend = backend
+        self._keys = keys
+        self._now = keys.at(keys.epoch)
+        self._session = session
+        self._good: set[str] = set()
+        self._damaged: list[str] = []
+
+    def run(self) -> tuple[int, list[str]]:
+        """Returns how many were sealed anew, and the names of those that cannot be."""
+        done, _ = self._pass()
+        before = set(self._good)
+        while not self._damaged:
+            count, names = self._pass()
+            self._check_listed(before - names)
+            if not count:
+                break
+            done += count
+            before = names
+        return done, self._damaged
+
+    def _check_listed(self, hidden: set[str]) -> None:
+        for name in sorted(hidden):
+            with contextlib.suppress(ObjectNotFound):  # merged or forgotten beside us
+                self._backend.stat(name)
+                raise DamagedRepository(
+                    name,
+                    "it is missing in a list though it is there, so others may be as well",
+                    "check the storage, and finish the rotation again",
+                )
+
+    def _pass(self) -> tuple[int, set[str]]:
+        """Do all that a listing shows; returns how many were sealed anew, and what it shows."""
+        count = 0
+        names = set()
+        for folder, types in _RESEALED.items():
+            for info in list(objects(self._backend, folder)):
+                try:
+                    count += self._reseal(info.name, types)
+                except ObjectNotFound:
+                    continue  # merged or forgotten beside us
+                except DamagedRepository as error:
+                    _log.warning("%s", error)
+                    self._damaged.append(info.name)
+                else:
+                    self._good.add(info.name)
+                names.add(info.name)
+        return count, names
+
+    def _reseal(self, name: str, types: set[ObjectType]) -> bool:
+        if name in self._good:
+            header = get_object(self._backend, name, 0, HEADER_SIZE)
+            if object_epoch(name, header) == self._keys.epoch:
+                return False
+        new = read_object(self._backend, name, lambda n, d: self._sealed_anew(n, d, types))
+        if new is None:
+            return False
+        _require_announced(self._session)
+        # The one replacement of an object that there is: the same record under the same name.
+        self._backend.put(name, new)
+        if self._is_sealed_anew(name, new):
+            return True
+        # What was there before is never put back: the keys that open it may be out of force by
+        # now, if another client has finished this rotation.
+        self._backend.put(name, new)
+        raise DamagedRepository(name, "it reads back differently from what was just stored")
+
+    def _sealed_anew(self, name: str, data: bytes, types: set[ObjectType]) -> bytes | None:
+        """The same record sealed with the newest keys; None when it is.
+
+        Raises:
+            DamagedRepository: it opens neither with those nor with older keys still in force.
+        """
+        found = object_type(name, data)
+        if found not in types:
+            raise DamagedRepository(name, "not an object of a type that belongs there")
+        type_ = ObjectType(found)
+        record = _open(type_, self._keys, name, data)
+        if object_epoch(name, data) == self._keys.epoch:
+            return None
+        new = (
+            seal_object(type_, self._keys, name, record)
+            if isinstance(record, bytes)
+            else encode_object(name, record, self._keys)
+        )
+        if _open(type_, self._now, name, new) != record:
+            raise DamagedRepository(name, "it cannot be sealed anew: this machine is faulty")
+        return new
+
+    def _is_sealed_anew(self, name: str, new: bytes) -> bool:
+        """Whether what is there now is this, or the same that another client sealed anew."""
+        found = get_object(self._backend, name)
+        if found == new:
+            return True
+        type_ = ObjectType(object_type(name, new))
+        with contextlib.suppress(DamagedRepository):
+            return _open(type_, self._now, name, found) == _open(type_, self._now, name, new)
+        return False
+
+
+def _open(type_: ObjectType, keys: Keys, name: str, data: bytes) -> bytes | IndexObject:
+    if type_ is ObjectType.INDEX:
+        return decode_index(name, data, keys)
+    return open_object(type_, keys, name, data)

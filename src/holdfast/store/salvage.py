@@ -58,9 +58,13 @@ class Account:
         """What its blobs are."""
         return parse_header(self.header, self.name).kind
 
-    def blobs(self) -> Iterator[BlobId]:
-        """All that the pack holds."""
-        return (placed.id for group in self.segments.values() for placed in group)
+    def blobs(self) -> Iterator[tuple[int, BlobId]]:
+        """All that the pack holds, each with the number of its segment."""
+        return (
+            (ordinal, placed.id)
+            for (ordinal, _), group in self.segments.items()
+            for placed in group
+        )
 
 
 class Salvaged(NamedTuple):
@@ -123,12 +127,34 @@ def own_account(backend: Backend, keys: Keys, pack: PackName) -> Account | None:
 
 
 def is_as_stored(backend: Backend, pack: PackName) -> bool:
-    """Whether a pack's bytes match its name: then it is keys that are missing, not data."""
+    """Whether a pack's bytes match its name."""
     try:
         data = _read(backend, object_name(pack), 0, None)
     except (DamagedRepository, ObjectNotFound):
         return False
     return digest(data).hex() == pack[: _DIGITS - 1]
+
+
+def lacks_keys(backend: Backend, keys: Keys, pack: PackName, accounts: Sequence[Account]) -> bool:
+    """Whether a pack cannot be opened, and is of an epoch whose master is not known.
+
+    Args:
+        backend: where the pack is.
+        keys: of the repository.
+        pack: its name.
+        accounts: what is known of it; without any, its own header says of which epoch it is.
+
+    Raises:
+        BackendError: the storage fails, or refuses.
+    """
+    headers = [(each.name, each.header) for each in accounts]
+    try:
+        headers = headers or [(pack, _read(backend, object_name(pack), 0, HEADER_SIZE))]
+        epochs = {parse_header(header, name).epoch for name, header in headers}
+    except (DamagedRepository, ObjectNotFound) as error:
+        _log.info("%s", error)
+        return False
+    return not any(epoch == keys.epoch or epoch in keys.older for epoch in epochs)
 
 
 def salvage(

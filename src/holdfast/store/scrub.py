@@ -159,19 +159,29 @@ def list_packs(backend: Backend) -> Listed:
 
 
 def scrub_pack(backend: Backend, keys: Keys, name: PackName) -> Damage | None:
-    """Read a whole pack and verify its name, its structure and every blob."""
-
-    def verify(_: str, data: bytes) -> None:
-        deque(read_pack(name, data, keys), maxlen=0)
-
+    """What is wrong with a pack, or None; see `verify_pack`."""
     where = object_name(name)
     try:
-        read_object(backend, where, verify, limit=PACK_LIMIT)
+        verify_pack(backend, keys, name)
     except DamagedRepository as error:
         return Damage(where, error.problem)
     except ObjectNotFound:
         return Damage(where, "it is missing")
     return None
+
+
+def verify_pack(backend: Backend, keys: Keys, name: PackName) -> None:
+    """Read a whole pack and verify its name, its structure and every blob.
+
+    Raises:
+        ObjectNotFound: it is missing.
+        DamagedRepository: something is wrong with it.
+    """
+
+    def verify(_: str, data: bytes) -> None:
+        deque(read_pack(name, data, keys), maxlen=0)
+
+    read_object(backend, object_name(name), verify, limit=PACK_LIMIT)
 
 
 def read_trailer(backend: Backend, keys: Keys, name: PackName, size: int) -> PackInfo:

@@ -16,17 +16,19 @@ from typing import Self
 from holdfast.backend import Backend
 from holdfast.clock import Clock
 from holdfast.errors import (
+    AccessDenied,
     BackendError,
     DamagedRepository,
     ObjectExists,
     ObjectNotFound,
     SessionLost,
+    StorageFull,
 )
 from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SessionId, SnapshotId, new_session_id
 from holdfast.store.envelope import ObjectType, object_type, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import is_pack, objects, read_object
+from holdfast.store.objects import NewerKeys, is_pack, objects, read_object
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,9 @@ HEARTBEAT = 300.0
 WAITS = ".waits"
 """Ends the name of the object that says which sessions a reclaim waits for."""
 
+_ADVICE = (
+    'nobody can know what it condemns: see "A damaged announcement" in the guide\'s "After damage"'
+)
 _LOST = (
     "session {} was declared dead by another client because it gave no sign of life for too long; "
     "nothing is lost: run the backup again"
@@ -67,18 +72,22 @@ def decode_condemned(keys: Keys, name: str, data: bytes) -> set[PackName]:
     """The packs that the object ``gc/<id>`` condemns.
 
     Raises:
+        NewerKeys: the keys were rotated, or it is damaged.
         DamagedRepository: damaged, forged, or it does not name packs.
     """
-    message = open_object(ObjectType.CONDEMNED, keys, name, data)
     try:
-        record = codec.unpack(message)
+        record = codec.unpack(open_object(ObjectType.CONDEMNED, keys, name, data))
+    except NewerKeys:
+        raise
+    except DamagedRepository as error:
+        raise DamagedRepository(name, error.problem, _ADVICE) from None
     except ValueError as error:
-        raise DamagedRepository(name, str(error)) from None
+        raise DamagedRepository(name, str(error), _ADVICE) from None
     match record:
         case {"packs": tuple(names)} if all(isinstance(n, str) and is_pack(n) for n in names):
             return {PackName(pack) for pack in names}
         case _:
-            raise DamagedRepository(name, "it does not name its packs")
+            raise DamagedRepository(name, "it does not name its packs", _ADVICE)
 
 
 class Session:
@@ -110,6 +119,7 @@ class Session:
         self._clock = clock
         self._name = f"sessions/{self.id.hex()}"
         self._beats = 0
+        self._in_doubt = False
         self.on_tick: Callable[[], None] = _nothing
         self._stop = threading.Event()
         record = codec.pack({**about, "started": clock.now_ns()})
@@ -176,9 +186,13 @@ class Session:
             # A repeated request finds the object of the first one, which got through.
             if self._backend.get(name) != data:
                 raise SessionLost(_LOST.format(id_[:8])) from None
-        except BackendError:
+        except BackendError as error:
             # Only the answer may be lost. A local disk loses none: there it is not durable.
-            if capabilities.local or not _holds(self._backend, name, data):
+            if capabilities.local or isinstance(error, AccessDenied | StorageFull):
+                raise
+            if not _holds(self._backend, name, data):
+                # The request may still get through: the session must be there to be fenced off.
+                self._in_doubt = True
                 raise
         return id_
 
@@ -195,6 +209,9 @@ class Session:
         """Clear the session away; what cannot be cleared a later prune will."""
         self._stop.set()
         self._thread.join()
+        if self._in_doubt:
+            _log.warning("session %s stays, as its commit may still get through", self.id.hex())
+            return
         names = [f"{self._name}.{beat}" for beat in range(1, self._beats + 1)] + [self._name]
         for name in names:
             self._delete(name)

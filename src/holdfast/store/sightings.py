@@ -13,12 +13,21 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from holdfast.clock import Clock
 from holdfast.primitives import codec
 from holdfast.store.keys import Keys
 
 _log = logging.getLogger(__name__)
+
+
+class _Sighting(NamedTuple):
+    """A sign of life as this run has seen it first, and for how long others had seen it before."""
+
+    beats: int
+    since: float
+    before: float
 
 
 class Sightings:
@@ -28,20 +37,22 @@ class Sightings:
         self._path = cache and cache / keys.repository.hex() / "sessions"
         self._clock = clock
         self._seen = self._load()
-        self._elapsed: dict[str, tuple[int, float]] = {}
+        self._here: dict[str, _Sighting] = {}
 
     def see(self, session: str, beats: int) -> float:
         """Note what a session shows now; returns for how many seconds it has shown the same.
 
-        Within this run that is counted by a clock that nobody can set; from run to run by the
-        wall clock.
+        Within this run that is counted by a clock that nobody can set and that stands still while
+        the machine sleeps; from run to run by the wall clock.
         """
         wall, now = self._clock.now_ns(), self._clock.monotonic()
-        if self._elapsed.get(session, (-1, 0.0))[0] != beats:
-            self._elapsed[session] = (beats, now)
         if self._seen.get(session, (-1, 0))[0] != beats or self._seen[session][1] > wall:
             self._seen[session] = (beats, wall)
-        return max(now - self._elapsed[session][1], (wall - self._seen[session][1]) / 1e9)
+        here = self._here.get(session)
+        if here is None or here.beats != beats:
+            before = 0.0 if here else (wall - self._seen[session][1]) / 1e9
+            here = self._here[session] = _Sighting(beats, now, before)
+        return here.before + now - here.since
 
     def save(self, sessions: Mapping[str, object]) -> None:
         """Keep what was seen of these sessions, the ones that there still are, for the next run."""

@@ -22,8 +22,8 @@ from holdfast.primitives.crypto import (
     Sealer,
     random_bytes,
 )
-from holdfast.primitives.hashing import digest
-from holdfast.primitives.kdf import SALT_SIZE, KdfParams, stretch
+from holdfast.primitives.hashing import digest, keyed
+from holdfast.primitives.kdf import KdfParams, stretch
 from holdfast.store.envelope import ObjectType, object_epoch, open_object, seal_object
 from holdfast.store.keys import EPOCH_LIMIT, Keys, Password, with_checksum, without_checksum
 
@@ -82,14 +82,15 @@ def seal_slot(
     Raises:
         UsageError: the password is no text, or this machine has not the memory for that price.
     """
-    salt = random_bytes(SALT_SIZE)
+    secrets = codec.pack(
+        {"created": created, "dedup": keys.dedup, "epoch": keys.epoch, "master": keys.master}
+    )
+    # As in `new_sealer`: equal random bytes alone never make equal keys.
+    salt = keyed(random_bytes(32), name.encode() + b"\0" + secrets)
     try:
         stretched = stretch(password, salt, params, 64)
     except ValueError as error:
         raise UsageError(f"key derivation: {error}") from None
-    secrets = codec.pack(
-        {"created": created, "dedup": keys.dedup, "epoch": keys.epoch, "master": keys.master}
-    )
     head = _HEAD.pack(
         _MAGIC,
         _VERSION,

@@ -18,13 +18,14 @@ from holdfast.errors import (
     UnsupportedRepository,
     UsageError,
 )
+from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SnapshotId
 from holdfast.store import forgotten, labels
 from holdfast.store.cache import IndexCache
 from holdfast.store.catalog import Catalog
 from holdfast.store.config import PlainConfig, Settings
 from holdfast.store.consolidate import ConsolidateResult, consolidate
-from holdfast.store.envelope import HEADER_SIZE, ObjectType, open_object
+from holdfast.store.envelope import HEADER_SIZE, ObjectType, open_object, seal_object
 from holdfast.store.forgotten import Forgotten
 from holdfast.store.index import PackRow
 from holdfast.store.keys import Keys
@@ -40,7 +41,7 @@ from holdfast.store.reindex import (
     read_trailers,
     survey_index,
 )
-from holdfast.store.salvage import Account, Salvaged, is_as_stored, own_account, salvage
+from holdfast.store.salvage import Account, Salvaged, is_as_stored, lacks_keys, own_account, salvage
 from holdfast.store.scrub import (
     Damage,
     Listed,
@@ -278,6 +279,10 @@ class Store:
         """Whether the bytes of a pack match its name."""
         return is_as_stored(self.backend, pack)
 
+    def lacks_keys(self, pack: PackName, accounts: Sequence[Account]) -> bool:
+        """Whether it takes a master that is not known to open a pack; see `lacks_keys`."""
+        return lacks_keys(self.backend, self.keys, pack, accounts)
+
     def survey_index(self) -> IndexSurvey:
         """What the index tells of, compared with what is there; see `survey_index`."""
         return survey_index(self.backend, self.keys)
@@ -294,6 +299,7 @@ class Store:
 
     def clear_index(self, unreadable: Iterable[str], missing: Collection[PackName]) -> None:
         """Delete what nobody can read of the index, and what it tells of missing packs."""
+        self.check_current()
         clear_index(self.backend, self.keys, unreadable, missing)
 
     def condemned(self) -> set[PackName]:
@@ -336,6 +342,9 @@ class Store:
     def delete_snapshot(self, id_: SnapshotId) -> None:
         """Remove a snapshot, which was put among the forgotten or is damaged; it may be gone.
 
+        Where there is a damaged marker of a dead session, a good one is put in its place: without
+        any, that session might commit after all.
+
         Raises:
             DamagedRepository: what is there marks a dead session, and has to stay.
         """
@@ -344,8 +353,19 @@ class Store:
             with contextlib.suppress(ObjectTruncated, ObjectUnreadable):
                 header = self.backend.get(name, 0, HEADER_SIZE)
                 if is_aborted_marker(name, header):
-                    raise DamagedRepository(name, "it marks a dead session and has to stay")
+                    self._renew_marker(name)
+                    return
             self.backend.delete(name)
+
+    def _renew_marker(self, name: str) -> None:
+        try:
+            read_object(self.backend, name, self._open_snapshot)
+        except DamagedRepository:
+            record = codec.pack({})
+            marker = seal_object(ObjectType.ABORTED, self.keys, name, record)
+            self.backend.put(name, marker)
+        else:
+            raise DamagedRepository(name, "it marks a dead session and has to stay")
 
     def forgotten_ids(self) -> list[SnapshotId]:
         """The ids of forgotten snapshots; one that is a snapshot as well is just that."""

@@ -139,11 +139,11 @@ class Writer:
         try:
             self._packer.close()
             if kind is not None:
-                self._save_progress()
+                self.save_progress()
         finally:
             self._session.end()
 
-    def _save_progress(self) -> None:
+    def save_progress(self) -> None:
         """Tell the index of what an interrupted backup has stored, for the next to build upon."""
         try:
             self._write_index()
@@ -253,6 +253,8 @@ class Writer:
             with self._lock:
                 packs = list(self._unindexed)
                 self._indexed_at = self._clock.monotonic()
+            if packs:  # else one that was taken for dead would write what nobody accepts any more
+                self._check_config()
             for group in _groups(packs):
                 name = f"index/{random_name()}"
                 data = encode_index(name, group, self._keys)

@@ -180,3 +180,27 @@ def test_a_cache_of_before_is_made_anew(repo: Repository, tmp_path: Path) -> Non
     for _ in range(2):
         with holdfast.open(repo.location, password="new", cache_dir=cache) as after:
             assert content(after) == CONTENT
+
+
+def test_other_passwords_are_whole_and_never_empty(repo: Repository) -> None:
+    with pytest.raises(holdfast.UsageError, match="empty"):
+        repo.rotate_keys("new", others=[""])
+    assert len(repo.keys()) == 1
+    repo.rotate_keys("new", others="second")
+    assert len(repo.keys()) == 2
+    assert opened(repo, "second").snapshots()
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
+def test_silence_has_an_end(repo: Repository, seconds: float) -> None:
+    with pytest.raises(holdfast.UsageError, match="seconds"):
+        repo.rotate_keys("new", expire_after=seconds)
+    with pytest.raises(holdfast.UsageError, match="seconds"):
+        repo.finish_rotation(expire_after=seconds)
+    assert repo.keys()[0].in_use
+
+
+def test_a_recovery_key_that_a_rotation_has_made_useless_is_not_given(repo: Repository) -> None:
+    opened(repo, PASSWORD).rotate_keys("new")
+    with pytest.raises(holdfast.UnsupportedRepository, match="open it again"):
+        repo.recovery_key()

@@ -21,6 +21,12 @@ def private(path: Path, content: bytes) -> Path:
     return path
 
 
+def test_a_command_that_cannot_be_split_is_told_and_not_echoed() -> None:
+    with pytest.raises(UsageError, match="cannot be split") as caught:
+        find_password(password_command="echo 'hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "password"),
     [

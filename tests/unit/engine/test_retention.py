@@ -31,6 +31,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.ids import SnapshotId
 from holdfast.store import Store
 from holdfast.store.envelope import ObjectType, seal_object
+from holdfast.store.session import is_aborted_marker
 from holdfast.testing.repositories import ManualClock, new_store, reopened
 
 DAY = 86_400.0
@@ -475,10 +476,23 @@ def test_a_marker_of_a_dead_session_is_never_removed(bench: Bench) -> None:
         with pytest.raises(holdfast.SnapshotNotFound):
             bench.repo.forget(id_, force=force)
     bench.repo.forget(policy="keep-last:1")
-    bench.objects.put(name, marker[:-1])
     with pytest.raises(holdfast.DamagedRepository, match="dead session"):
-        bench.repo.forget(id_, force=True)
-    assert bench.listed("snapshots/").count(name) == 1
+        bench.store.delete_snapshot(SnapshotId(id_))
+    assert bench.objects.get(name) == marker
+
+
+def test_a_damaged_marker_of_a_dead_session_is_replaced_by_a_good_one(bench: Bench) -> None:
+    bench.days(2)
+    id_ = "5" * 32
+    name = f"snapshots/{id_}"
+    marker = seal_object(ObjectType.ABORTED, bench.store.keys, name, codec.pack({}))
+    bench.objects.put(name, marker[:-1])
+    with pytest.raises(holdfast.DamagedRepository, match="nothing is deleted"):
+        bench.repo.prune()
+    assert bench.repo.forget(id_, force=True).lost == (id_,)
+    assert is_aborted_marker(name, bench.objects.get(name))
+    assert bench.store.snapshot(SnapshotId(id_)) is None
+    bench.repo.prune()
 
 
 def test_a_damaged_label_holds_its_snapshot_and_is_named(

@@ -25,8 +25,10 @@ from holdfast.operations.hurt import MAX_PATHS
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId
 from holdfast.progress import Progress, ProgressEvent
 from holdfast.store import BlobSet, Writer
+from holdfast.store.rotation import begin_rotation, finish_rotation
+from holdfast.store.slots import Maker
 from holdfast.testing.layouts import node
-from holdfast.testing.repositories import copied, new_store, reopened
+from holdfast.testing.repositories import PASSWORD, QUICK_KDF, copied, new_store, reopened
 
 # How much is read
 
@@ -259,6 +261,18 @@ def test_damaged_trailers_are_found_by_a_full_check(original: MemoryBackend) -> 
         assert opened(backend).check().valid
         report = opened(backend).check(full=True)
         assert [finding.object for finding in report.errors] == [info.name]
+
+
+def test_a_rotation_that_is_not_finished_is_told(original: MemoryBackend) -> None:
+    backend = copied(original)
+    begun = begin_rotation(reopened(backend), [PASSWORD], QUICK_KDF, Maker(), drop_others=True)
+    report = opened(backend).check()
+    assert report.valid
+    finding = by_object(report)["config/1"]
+    assert finding.kind == FindingKind.ROTATION
+    assert "holdfast key rotate --finish" in finding.message
+    assert finish_rotation(begun, {}, wait=False, expire_after=1e9).finished
+    assert "config/2" not in by_object(opened(backend).check())
 
 
 def test_what_another_copy_heals_hurts_nobody(tmp_path: Path) -> None:

@@ -182,6 +182,39 @@ def test_a_copy_that_was_changed_does_go_back(kind: str) -> None:
     assert (again.copied, again.skipped) == ((), 1), "what was rewritten there counts as there"
 
 
+@kinds
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_what_was_brought_back_is_not_copied_again(kind: str, where: str) -> None:
+    source = new_store()
+    first = commit(source, sample(), tags=("a",))
+    target = KINDS[kind](source)
+    here, there = repository(source), repository(target)
+    here.copy(there)
+    changed = here if where == "here" else there
+    changed.forget("latest", force=True)
+    back = changed.undelete("latest")
+    assert back.original != first.id or where == "here"
+    for one, other in ((here, there), (there, here)):
+        again = one.copy(other)
+        assert (again.copied, again.skipped) == ((), 1)
+    child = commit(source, sample(), 2 * 10**18, parent=here.snapshot("latest").id)
+    (copied,) = here.copy(there).copied
+    assert copied.original.id == child.id
+    assert copied.snapshot is not None
+    assert copied.snapshot.parent == there.snapshot("latest~1").id
+
+
+def test_what_was_brought_back_and_changed_is_copied_again() -> None:
+    source = new_store()
+    commit(source, sample())
+    here, there = repository(source), repository(like(source))
+    here.copy(there)
+    there.forget("latest", force=True)
+    there.undelete("latest")
+    there.rewrite("latest", exclude="small", forget=True)
+    assert len(here.copy(there).copied) == 1
+
+
 def grown(tree: Entry) -> tuple[Entry, int]:
     """A tree after a file came and another one changed in the middle, and the bytes of that."""
     sub = directory({**tree.entries[b"sub"].entries, b"new": file(noise(700, 999))})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import PruneResult
-from holdfast.backend import Backend, MemoryBackend, ObjectInfo
+from holdfast.backend import Backend, Buffer, MemoryBackend, ObjectInfo
 from holdfast.backend.faulty import Call, Fail, Faulty, NoFault, nth
 from holdfast.engine.repository import Repository
 from holdfast.errors import (
@@ -21,7 +21,8 @@ from holdfast.errors import (
     UsageError,
 )
 from holdfast.overrides import override
-from holdfast.store import Store
+from holdfast.store import Store, Writer
+from holdfast.store.index import decode_index
 from holdfast.testing.repositories import ManualClock, attached, copied, new_store
 
 Contents = dict[str, bytes]
@@ -280,7 +281,6 @@ def test_what_a_session_built_upon_meanwhile_is_stored_anew(world: World) -> Non
 def _committed_like(forgotten: str, world: World, writer: object) -> str:
     """Commit the tree of a forgotten snapshot in a session that began before it was condemned."""
     from holdfast.model.snapshot import decode_snapshot, encode_snapshot  # noqa: PLC0415
-    from holdfast.store import Writer  # noqa: PLC0415
 
     assert isinstance(writer, Writer)
     found = world.store.forgotten(forgotten)  # type: ignore[arg-type]
@@ -456,7 +456,7 @@ def test_the_only_good_copy_of_a_blob_does_not_go(world: World) -> None:
     world.write(1, 2, 3)
     first = world.store.writer({"kind": "backup"})
     second = world.store.writer({"kind": "backup"})
-    data = memoryview(world.random.randbytes(3000))
+    data = memoryview(world.random.randbytes(250))  # one chunk
     for writer in (first, second):
         with writer:
             writer.save_data(data, ("small", 0))
@@ -537,3 +537,116 @@ def test_wherever_it_ends_nothing_is_lost_and_the_next_run_ends_it(
         assert not names(backend, "gc/")
         expect_whole(world, backend)
     assert failed > 10
+
+
+# What only looks unneeded
+
+
+def spoilt(data: bytes) -> bytes:
+    """A pack with a bit of its first segment flipped."""
+    return data[:120] + bytes([data[120] ^ 1]) + data[121:]
+
+
+def twin_packs(world: World) -> tuple[str, str]:
+    """Two packs with the same one blob, which the only snapshot needs."""
+    content = memoryview(world.random.randbytes(250))  # one chunk
+    first, second = (world.store.writer({"kind": "backup"}) for _ in range(2))
+    for writer in (first, second):
+        with writer:
+            writer.save_data(content, ("small", 0))
+            writer.flush()
+    (world.folder / "twice").write_bytes(content)
+    world.back_up()
+    names_ = sorted(names(world.backend, "data/"))
+    one, two = (
+        next(name for name in names_ if name.endswith(writer.id[:8])) for writer in (first, second)
+    )
+    return one, two
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_a_damaged_or_unknown_pack_with_the_only_good_copy_stays(
+    world: World, *, swap: bool, is_indexed: bool
+) -> None:
+    good, rotten = sorted(twin_packs(world), reverse=swap)
+    world.backend.put(rotten, spoilt(world.backend.get(rotten)))
+    if is_indexed:  # one byte short, though all that matters can be read
+        world.backend.put(good, world.backend.get(good)[:-1])
+    else:
+        for name in names(world.backend, "index/"):
+            index = decode_index(name, world.backend.get(name), world.store.keys)
+            if any(row.name in good for row in index.packs):
+                world.backend.delete(name)
+    with contextlib.suppress(DamagedRepository):
+        prune(world)
+    assert good in names(world.backend, "data/")
+
+
+def test_a_forgotten_snapshot_whose_data_is_all_there_can_be_brought_back(world: World) -> None:
+    world.write(1, 2, 3)
+    first = world.back_up()
+    second = world.back_up()  # of the same files
+    world.write(*range(4, 12))
+    lost = world.back_up()
+    for number in range(4, 12):
+        (world.folder / f"{number:02}").unlink()
+    world.forget(first, lost)
+    result = prune(world)
+    assert result.packs_deleted > 0
+    assert result.forgotten == 1
+    assert names(world.backend, "forgotten/") == {f"forgotten/{first}"}
+    back = world.repo.undelete(first)
+    world.held[back.id] = world.held[second]
+    expect_whole(world)
+
+
+class Truncating(MemoryBackend):
+    """A storage that lists only the first object of a folder."""
+
+    folder = ""
+
+    @override
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        found = sorted(super().list(prefix))
+        return iter(found[:1] if prefix == self.folder else found)
+
+
+@pytest.mark.parametrize("folder", ["snapshots/", "sessions/", "forgotten/"])
+def test_labels_outlive_a_listing_that_lacks_their_snapshots(world: World, folder: str) -> None:
+    for id_ in world.history(3):
+        world.repo.tag(id_, hold="evidence")
+    backend = Truncating()
+    for info in world.backend.list(""):
+        backend.put(info.name, world.backend.get(info.name))
+    labels = names(backend, "labels/")
+    assert len(labels) == 3
+    backend.folder = folder
+    with contextlib.suppress(DamagedRepository):
+        opened(world, backend).prune(max_unused="unlimited")
+    assert names(backend, "labels/") == labels
+
+
+def test_a_backup_that_begins_while_all_is_marked_is_let_alone(world: World) -> None:
+    """Its packs are in the second list of packs, but its session is in no list."""
+    ids = world.history(4)
+    world.forget(ids[0])
+    stale = next(iter(names(world.backend, "data/")))
+    prune(world)
+    world.write(*range(20))
+    writers: list[Writer] = []
+
+    class Beginning(NoFault):
+        @override
+        def before(self, call: Call, data: Buffer) -> Buffer:
+            if call.name == "snapshots/" and call.verb == "list" and not writers:
+                writer = world.store.writer({"kind": "backup"})
+                writer.save_data(memoryview(b"y" * 4000), ("small", 0))
+                writer.flush()
+                writers.append(writer)
+            return data
+
+    assert stale
+    opened(world, Faulty(world.backend, Beginning())).prune(max_unused=0, force=True)
+    with writers[0] as writer:
+        assert writer.confirm()

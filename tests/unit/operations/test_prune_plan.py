@@ -23,9 +23,11 @@ def survey(*uses: PackUse, **more: int) -> Survey:
     """What a prune goes by: these packs, and ones that no index object tells of."""
     table = Table()
     listed = {use.row.name: use.row.size for use in uses}
-    listed |= {PackName(name): size for name, size in more.items()}
+    leftovers = {PackName(name): size for name, size in more.items()}
     numbered = dict(enumerate(uses))
-    return Survey(table, Marks(table), {}, listed, frozenset(), frozenset(), numbered)
+    return Survey(
+        table, Marks(table), {}, listed | leftovers, frozenset(), frozenset(), numbered, leftovers
+    )
 
 
 def use(
@@ -90,7 +92,7 @@ def test_no_more_is_stored_anew_than_there_is_to_be() -> None:
 def test_packs_of_sessions_at_work_are_let_alone() -> None:
     live = "12345678"
     found = survey(use(1, 0, session=live), use(2, 1, session=live), use(3, 0))
-    found.listed[pack(4, live)] = 10
+    found.leftovers[pack(4, live)] = 10
     found.live = frozenset({live})
     made = plan(found, 0)
     assert made.candidates == {pack(3)}

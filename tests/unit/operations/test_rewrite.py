@@ -216,6 +216,73 @@ def test_a_rewrite_that_leaves_nothing_is_refused(bench: Bench, pattern: str) ->
     assert listed(bench.objects, "sessions/") == []
 
 
+def test_one_of_which_nothing_would_be_left_keeps_no_other_from_it(bench: Bench) -> None:
+    (bench.place / "other").mkdir()
+    (bench.place / "other/secret").write_text("nothing else")
+    lone = bench.repo.backup(bench.place / "other", host="h").snapshot
+    (bench.data / "new").write_text("new")
+    last = bench.repo.backup(bench.data, host="h").snapshot
+    assert lone is not None
+    assert last is not None
+    dry = bench.repo.rewrite(None, exclude="secret", forget=True, dry_run=True)
+    result = bench.repo.rewrite(None, exclude="secret", forget=True)
+    for told in (dry, result):
+        assert [each.before.id for each in told.snapshots] == [bench.first.id, last.id]
+        assert [each.snapshot for each in told.failures] == [lone.id]
+    assert all(each.forgotten for each in result.snapshots)
+    new = {each.snapshot.id for each in result.snapshots if each.snapshot}
+    assert {each.id for each in bench.repo.snapshots()} == {lone.id, *new}
+    message = str(result.failures[0].error)
+    assert result.dict()["failures"] == [
+        {"snapshot_id": lone.id, "type": "UsageError", "message": message}
+    ]
+    named = bench.repo.rewrite([lone.id, *new], exclude="new")
+    assert len(named.snapshots) == 3
+    with pytest.raises(holdfast.UsageError, match="forget the snapshot"):
+        bench.repo.rewrite([lone.id, lone.id], exclude="secret")
+
+
+def test_damaged_ones_are_told_of(bench: Bench) -> None:
+    """Whoever removes a secret must know that it is still there."""
+    (bench.data / "new").write_text("new")
+    unreadable = bench.repo.backup(bench.data, host="h").snapshot
+    packs = set(listed(bench.objects, "data/"))
+    (bench.data / "lost").write_text("lost")
+    lossy = bench.repo.backup(bench.data, host="h").snapshot
+    lost = set(listed(bench.objects, "data/")) - packs
+    assert unreadable is not None
+    assert lossy is not None
+    for name in (f"snapshots/{unreadable.id}", *lost):
+        bench.objects.put(name, bytes(len(bench.objects.get(name))))
+    repo = Repository(reopened(bench.objects), SYSTEM_CLOCK)
+    result = repo.rewrite(None, exclude="secret", forget=True)
+    assert [each.before.id for each in result.snapshots] == [bench.first.id]
+    assert result.snapshots[0].forgotten
+    assert [each.snapshot for each in result.failures] == [unreadable.id, lossy.id]
+    assert all(isinstance(each.error, holdfast.DamagedRepository) for each in result.failures)
+    for each in (unreadable, lossy):
+        with pytest.raises(holdfast.DamagedRepository):
+            repo.rewrite(each.id, exclude="secret")
+
+
+def test_a_snapshot_that_is_named_twice_is_rewritten_once(bench: Bench) -> None:
+    result = bench.repo.rewrite([bench.first.id, "latest"], host="x", forget=True)
+    assert [each.id for each in bench.repo.snapshots()] == [one(result).id]
+    assert result.snapshots[0].forgotten
+
+
+def test_one_that_somebody_else_forgot_meanwhile_is_forgotten(bench: Bench) -> None:
+    other = Repository(reopened(bench.objects), SYSTEM_CLOCK)
+
+    def forget_it(event: holdfast.ProgressEvent) -> None:
+        if event.percent == 100 and bench.first.id in {each.id for each in other.snapshots()}:
+            other.forget(bench.first.id, force=True)
+
+    result = bench.repo.rewrite("latest", exclude="secret", forget=True, progress=forget_it)
+    assert result.snapshots[0].forgotten
+    assert [each.id for each in bench.repo.snapshots()] == [one(result).id]
+
+
 def test_without_a_change_it_is_refused(bench: Bench) -> None:
     with pytest.raises(holdfast.UsageError, match="nothing is to be changed"):
         bench.repo.rewrite("latest")

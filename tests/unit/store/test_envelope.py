@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import DamagedRepository
+from holdfast.store import envelope
 from holdfast.store.envelope import (
     HEADER_SIZE,
     ObjectType,
@@ -123,3 +124,11 @@ def test_a_huge_object_is_refused() -> None:
 def test_a_type_needs_a_header() -> None:
     with pytest.raises(DamagedRepository):
         object_type(NAME, bytes(HEADER_SIZE - 1))
+
+
+def test_the_salt_takes_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two copies of one machine may draw the same random bytes."""
+    monkeypatch.setattr(envelope, "random_bytes", bytes)
+    names = (NAME, NAME.replace("0", "1"), NAME)
+    salts = {seal_object(ObjectType.SESSION, KEYS, each, b"x")[16:48] for each in names}
+    assert len(salts) == 2

@@ -50,6 +50,19 @@ def test_what_cannot_be_read_ends_the_chain_with_a_warning(
     assert load_older(backend, NEW) == NEW.older
 
 
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_whatever_byte_is_flipped_nobody_is_locked_out(epoch: int) -> None:
+    whole = stored()
+    name = epoch_object(NEW.at(epoch))
+    good = whole.get(name)
+    whole.put("config/7", b"")
+    keys = replace(NEW, older={}, config=7)
+    for at in range(len(good)):
+        whole.put(name, good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
+        assert load_older(whole, keys) == ({} if epoch == 2 else {1: b"1" * 32}), at
+        assert load_older(whole, replace(NEW, config=3)) == NEW.older, at
+
+
 def test_nothing_is_read_at_the_first_epoch() -> None:
     assert load_older(MemoryBackend(), OLD) == {}
 

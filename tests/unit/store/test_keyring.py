@@ -19,8 +19,9 @@ from holdfast.errors import (
 )
 from holdfast.overrides import override
 from holdfast.primitives.kdf import KdfParams
-from holdfast.store import Keyring, Maker, Store, open_recovered, open_store
+from holdfast.store import Keyring, Maker, Store, open_recovered, open_store, slots
 from holdfast.store.config import encode_config
+from holdfast.store.keys import with_checksum
 from holdfast.store.recovery import RecoveryKey
 from holdfast.store.slots import seal_slot
 from holdfast.testing.repositories import (
@@ -200,6 +201,48 @@ def test_the_same_password_again_changes_nothing(backend: MemoryBackend) -> None
     before = list(backend.list(""))
     ring_of(reopened(backend)).change(PASSWORD, None)
     assert list(backend.list("")) == before
+
+
+def test_the_same_password_at_another_price_replaces_the_slot(backend: MemoryBackend) -> None:
+    store = reopened(backend)
+    old = store.slot
+    dear = KdfParams(20 << 10, 2, 1)
+    slot = ring_of(store).change(PASSWORD, dear)
+    assert slot.card is not None
+    assert (slot.card.params, slot.name != old) == (dear, True)
+    assert [each.id for each in ring_of(store).slots()] == [slot.id]
+    assert opens(backend, PASSWORD)
+    assert ring_of(store).change(PASSWORD, dear) == slot
+
+
+def test_a_slot_of_a_newer_version_does_not_stop_key_management(backend: MemoryBackend) -> None:
+    store = reopened(backend)
+    data = backend.get(store.slot or "")
+    id_ = "0" * 32
+    backend.put("keys/" + id_, with_checksum(data[:8] + b"\x02" + data[9:-32]))
+    ring = ring_of(store)
+    assert ring.find(id_).problem
+    ring.change("second", None)
+    ring.add("third", None)
+    ring.remove(ring.find(id_))
+    assert [opens(backend, each) for each in (PASSWORD, "second", "third")] == [False, True, True]
+
+
+def test_the_salt_of_a_slot_takes_in_its_name_and_secrets(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two copies of one machine may draw the same random bytes."""
+    keys = reopened(backend).keys
+    monkeypatch.setattr(slots, "random_bytes", bytes)
+    salts = {
+        seal_slot(name, each, "x", QUICK_KDF, time)[44:76]
+        for name, each, time in (
+            ("keys/" + "1" * 32, keys, 1),
+            ("keys/" + "2" * 32, keys, 1),
+            ("keys/" + "1" * 32, replace(keys, master=bytes(32)), 1),
+        )
+    }
+    assert len(salts) == 3
 
 
 def test_the_new_one_is_there_and_read_before_the_old_one_goes(backend: MemoryBackend) -> None:

@@ -113,17 +113,68 @@ def test_a_silent_session_is_declared_dead_and_cleared_away(place: Place) -> Non
 def test_ones_own_session_is_let_alone(place: Place) -> None:
     reclaim = place.store.reclaim({}, 0.0)
     with place.store.writer({"kind": RECLAIM}) as own, place.store.writer({"kind": "backup"}):
-        reclaim.drain(own.id)
+        with reclaim.guarded(own.id):
+            reclaim.drain()
+            assert reclaim.others() is False
         assert place.names("sessions/") == {f"sessions/{own.id}"}
 
 
-def test_of_a_committed_session_only_the_remains_are_cleared_away(place: Place) -> None:
+class Hiding(MemoryBackend):
+    """A storage whose listings lack what sorts last."""
+
+    hides = False
+
+    @override
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        found = sorted(super().list(prefix))
+        return iter(found[:-1] if self.hides and prefix == "sessions/" else found)
+
+
+def test_a_list_of_sessions_that_lacks_the_last_is_not_believed() -> None:
+    backend = Hiding()
+    store = new_store(backend)
+    reclaim = store.reclaim({}, SILENCE)
+    with (
+        store.writer({"kind": "backup"}),
+        store.writer({"kind": RECLAIM}) as own,
+        reclaim.guarded(own.id),
+    ):
+        reclaim.drain()
+        backend.hides = True
+        with pytest.raises(DamagedRepository, match="listings cannot be relied upon"):
+            reclaim.drain()
+        with pytest.raises(DamagedRepository, match="listings cannot be relied upon"):
+            reclaim.condemn({ONE})
+        backend.hides = False
+
+
+def test_a_guard_that_another_reclaim_cleared_away_is_put_again(place: Place) -> None:
+    with place.store.writer({"kind": RECLAIM}) as own, place.reclaim.guarded(own.id):
+        place.store.reclaim({}, 0.0).drain()
+        assert place.names("sessions/") == set()
+        place.reclaim.drain()
+        assert len(place.names("sessions/")) == 1
+    assert place.names("sessions/") == set()
+
+
+def test_a_committed_session_is_over_and_stays_until_it_can_never_commit_again(
+    place: Place,
+) -> None:
     with place.store.writer({"kind": "backup"}) as writer:
         name = place.reclaim.condemn({ONE})
         writer.commit(b"a snapshot")
+        drain = place.reclaim.drain()
+        assert drain.ready == {name: {ONE}}
+        assert drain.committed == {writer.id}
+        assert place.names("sessions/") == {f"sessions/{writer.id}"}
+        # Its snapshot is forgotten: it might be told once more to commit, so it is waited for.
+        place.backend.delete(f"snapshots/{writer.id}")
+        assert place.reclaim.drain().waiting == {name: {ONE}}
+        place.clock.advance(2 * SILENCE)
         assert place.reclaim.drain().ready == {name: {ONE}}
-        assert place.store.snapshot(writer.id) == b"a snapshot"
         assert place.names("sessions/") == set()
+        assert place.store.snapshot(writer.id) is None
+        assert f"snapshots/{writer.id}" in place.names("snapshots/")
 
 
 def test_one_that_was_declared_dead_by_others_is_over(place: Place) -> None:

@@ -41,6 +41,15 @@ def test_a_gap_in_the_older_keys_ends_them() -> None:
     assert found.keys.older == {2: b"2" * 32}
 
 
+def test_of_many_older_keys_the_newest_are_in_it() -> None:
+    older = {epoch: epoch.to_bytes(32, "big") for epoch in range(700)}
+    keys = replace(KEYS, epoch=700, older=older)
+    text = encode_recovery(replace(RECOVERY, keys=keys))
+    found = decode_recovery(text).keys
+    assert found.master == KEYS.master
+    assert found.older == {epoch: older[epoch] for epoch in range(201, 700)}
+
+
 def test_the_header_says_what_it_is_and_holds_nothing_secret() -> None:
     text = encode_recovery(replace(RECOVERY, keys=ROTATED))
     header = [line for line in text.splitlines() if line.startswith("#")]

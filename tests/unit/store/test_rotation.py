@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from holdfast.backend import Backend, Call, Capabilities, Faulty, MemoryBackend, NoFault
+from holdfast.backend import (
+    Backend,
+    Call,
+    Capabilities,
+    Faulty,
+    MemoryBackend,
+    NoFault,
+    ObjectInfo,
+)
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import (
     DamagedRepository,
@@ -31,6 +41,7 @@ from holdfast.store import (
     open_store,
 )
 from holdfast.store.envelope import ObjectType, object_epoch, seal_object
+from holdfast.store.keys import with_checksum
 from holdfast.store.objects import KeysRotated
 from holdfast.testing.repositories import (
     PASSWORD,
@@ -44,6 +55,8 @@ from holdfast.testing.repositories import (
 GROUP = ("small", 0)
 NEW = "the new password"
 MAKER = Maker("host", "user")
+MARKER = "f" * 31 + "e"
+"""The id of a dead session; no other comes after it."""
 
 
 def back_up(store: Store, content: bytes = b"content") -> SnapshotId:
@@ -66,7 +79,7 @@ def original() -> MemoryBackend:
     id_ = back_up(store)
     store.put_label(id_, codec.pack({"note": "x"}))
     store.put_forgotten(SnapshotId("f" * 32), b"forgotten")
-    name = "snapshots/" + "a" * 32
+    name = "snapshots/" + MARKER
     backend.put(name, seal_object(ObjectType.ABORTED, store.keys, name, codec.pack({})))
     return backend
 
@@ -112,7 +125,7 @@ def test_a_rotation_seals_every_small_object_anew_and_no_pack(backend: MemoryBac
     assert after.keys.master != store.keys.master
     assert after.keys.older == {0: store.keys.master}
     assert after.snapshot(first) == b"snapshot of content"
-    assert after.snapshot(SnapshotId("a" * 32)) is None
+    assert after.snapshot(SnapshotId(MARKER)) is None
     forgotten = after.forgotten(SnapshotId("f" * 32))
     assert forgotten is not None
     assert forgotten.record == b"forgotten"
@@ -323,24 +336,222 @@ def test_a_damaged_object_is_in_the_way_and_named(backend: MemoryBackend) -> Non
     assert finish(opened(backend)).finished
 
 
-def test_a_snapshot_that_is_forgotten_meanwhile_stays_forgotten(backend: MemoryBackend) -> None:
+def test_a_snapshot_that_is_forgotten_meanwhile_is_not_lost(backend: MemoryBackend) -> None:
+    """Whoever forgets may find a hold and pass it over: so the rotation deletes nothing."""
     rotated = begin(reopened(backend))
     (first, _) = rotated.snapshot_ids()
 
-    class Forgetting(NoFault):
+    class Holding(NoFault):
         @override
         def before(self, call: Call, data: bytes | bytearray | memoryview) -> bytes:
             if (call.verb, call.name) == ("put", f"snapshots/{first}"):
-                other = opened(backend)
-                other.put_forgotten(first, b"snapshot of content")
-                other.delete_snapshot(first)
+                opened(backend).put_forgotten(first, b"snapshot of content")
             return bytes(data)
 
-    rotated.backend = Faulty(backend, Forgetting())
+    rotated.backend = Faulty(backend, Holding())
     assert finish(rotated).finished
-    after = opened(backend)
-    assert after.snapshot(first) is None
-    assert after.forgotten(first) is not None
+    assert opened(backend).snapshot(first) == b"snapshot of content"
+
+
+class Before(NoFault):
+    """Another client does something just before an operation."""
+
+    def __init__(self, verb: str, name: str, work: Callable[[], object], number: int = 1) -> None:
+        self._wanted = (verb, name)
+        self._work = work
+        self._number = number
+
+    @override
+    def before(self, call: Call, data: bytes | bytearray | memoryview) -> bytes:
+        if (call.verb, call.name) == self._wanted:
+            self._number -= 1
+            if not self._number:
+                self._work()
+        return bytes(data)
+
+
+def test_two_who_finish_one_rotation_lose_nothing(backend: MemoryBackend) -> None:
+    """One reads back what the other has put and accepted, and lets it stand."""
+    rotated = begin(reopened(backend))
+    (first, _) = rotated.snapshot_ids()
+    name = f"snapshots/{first}"
+    gets = 0
+
+    class Race(NoFault):
+        @override
+        def after(self, call: Call, data: bytes) -> bytes:
+            nonlocal gets
+            if (call.verb, call.name) == ("put", name):
+                # The other had read the old one, and puts its own one last; then it is finished.
+                record = rotated.snapshot(first)
+                assert record is not None
+                backend.put(name, seal_object(ObjectType.SNAPSHOT, rotated.keys, name, record))
+                gets += 1
+            return data
+
+    rotated.backend = Faulty(backend, Race())
+    assert finish(rotated).finished
+    assert gets == 1
+    assert opened(backend).snapshot(first) == b"snapshot of content"
+
+
+def test_what_reads_back_spoilt_is_never_replaced_by_what_was_there_before(
+    backend: MemoryBackend,
+) -> None:
+    rotated = begin(reopened(backend))
+    (first, _) = rotated.snapshot_ids()
+    name = f"snapshots/{first}"
+    puts = 0
+
+    class Spoilt(NoFault):
+        @override
+        def before(self, call: Call, data: bytes | bytearray | memoryview) -> bytes:
+            nonlocal puts
+            if (call.verb, call.name) == ("put", name):
+                puts += 1
+                return b"spoilt" if puts == 1 else bytes(data)
+            return bytes(data)
+
+    rotated.backend = Faulty(backend, Spoilt())
+    done = finish(rotated)
+    assert (done.finished, done.damaged) == (False, (name,))
+    assert object_epoch(name, backend.get(name)) == 1
+    assert finish(opened(backend)).finished
+    assert opened(backend).snapshot(first) == b"snapshot of content"
+
+
+class Hiding(MemoryBackend):
+    """Leaves names out of lists."""
+
+    def __init__(self, objects: MemoryBackend) -> None:
+        super().__init__()
+        for info in objects.list(""):
+            self.put(info.name, objects.get(info.name))
+        self.hides: Callable[[str, int], bool] = lambda _name, _number: False
+        self.lists: Counter[str] = Counter()
+
+    @override
+    def list(self, folder: str) -> Iterator[ObjectInfo]:
+        self.lists[folder] += 1
+        number = self.lists[folder]
+        return (info for info in super().list(folder) if not self.hides(info.name, number))
+
+
+def test_a_list_that_shows_a_snapshot_late_loses_nothing(backend: MemoryBackend) -> None:
+    """The first lists of the snapshots are for sessions and for the canary."""
+    for late in range(1, 4):
+        storage = Hiding(backend)
+        rotated = begin(reopened(storage))
+        first = f"snapshots/{rotated.snapshot_ids()[0]}"
+        storage.lists.clear()
+        storage.hides = lambda name, number: name == first and number <= late  # noqa: B023
+        assert finish(rotated).finished
+        assert epochs(storage) == {1}
+
+
+def test_a_list_that_shows_not_what_was_stored_last_stops_it(backend: MemoryBackend) -> None:
+    for folder in ("snapshots/", "sessions/"):
+        storage = Hiding(backend)
+        rotated = begin(reopened(storage))
+        before = {info.name for info in storage.list(folder)}
+        storage.hides = lambda name, _: name.startswith(folder) and name not in before  # noqa: B023
+        with pytest.raises(DamagedRepository, match="list"):
+            finish(rotated)
+        storage.hides = lambda _name, _number: False
+        assert opened(storage).keys.oldest == 0
+        assert epochs(storage) == {0}
+        assert finish(opened(storage)).finished
+
+
+def test_a_list_that_hides_what_it_has_shown_stops_it(backend: MemoryBackend) -> None:
+    storage = Hiding(backend)
+    rotated = begin(reopened(storage))
+    storage.lists.clear()
+    storage.hides = lambda name, number: name.startswith("labels/") and number == 2
+    with pytest.raises(DamagedRepository, match="missing in a list"):
+        finish(rotated)
+    assert opened(storage).keys.oldest == 0
+    assert finish(opened(storage)).finished
+
+
+def test_a_flipped_header_does_not_hide_an_old_object(backend: MemoryBackend) -> None:
+    for flip in (1, 2):
+        storage = copied(backend)
+        rotated = begin(reopened(storage))
+        name = f"snapshots/{rotated.snapshot_ids()[0]}"
+        good = storage.get(name)
+        storage.put(name, good[:12] + bytes([good[12] ^ flip]) + good[13:])
+        done = finish(rotated)
+        assert (done.finished, done.damaged) == (False, (name,))
+        storage.put(name, good)
+        assert finish(opened(storage)).finished
+        assert opened(storage).snapshot_ids()
+
+
+def test_a_new_slot_that_is_lost_meanwhile_is_put_back(backend: MemoryBackend) -> None:
+    store = reopened(backend)
+    (old,) = (info.name for info in backend.list("keys/"))
+
+    def remove_others() -> None:
+        for info in list(backend.list("keys/")):
+            if info.name != old:
+                backend.delete(info.name)
+
+    store.backend = Faulty(backend, Before("put_if_absent", "config/1", remove_others))
+    assert finish(begin(store)).finished
+    assert opened(backend).keys.epoch == 1
+
+
+def test_another_client_removes_no_slot_of_a_rotation_that_begins(backend: MemoryBackend) -> None:
+    store = reopened(backend)
+    ring = Keyring(reopened(backend), MAKER)
+
+    def remove_others() -> None:
+        (slot,) = (slot for slot in ring.slots() if not slot.card)
+        with pytest.raises(UsageError, match="of a rotation"):
+            ring.remove(slot)
+
+    store.backend = Faulty(backend, Before("put_if_absent", "config/1", remove_others))
+    assert finish(begin(store)).finished
+    assert opened(backend).keys.epoch == 1
+
+
+def test_without_a_slot_that_opens_the_new_keys_the_old_ones_stay(backend: MemoryBackend) -> None:
+    rotated = begin(reopened(backend))
+    slot = rotated.slot
+    assert slot is not None
+    backend.delete(slot)
+    with pytest.raises(DamagedRepository, match="no key slot opens"):
+        finish(rotated)
+    assert epochs(backend) == {0}
+    Keyring(rotated, MAKER).add(NEW, QUICK_KDF)
+    assert finish(rotated).finished
+    assert opened(backend).keys.oldest == 1
+
+
+def test_it_is_announced_before_it_looks_for_reclaims(backend: MemoryBackend) -> None:
+    rotated = begin(reopened(backend))
+    announced = []
+
+    class Looking(NoFault):
+        @override
+        def before(self, call: Call, data: bytes | bytearray | memoryview) -> bytes:
+            if (call.verb, call.name) == ("list", "gc/"):
+                announced.append([each.kind for each in opened(backend).sessions()])
+            return bytes(data)
+
+    rotated.backend = Faulty(backend, Looking())
+    assert finish(rotated).finished
+    assert announced == [["rotate"]]
+
+
+def test_a_slot_of_a_newer_version_is_in_nobodys_way(backend: MemoryBackend) -> None:
+    store = reopened(backend)
+    data = backend.get(store.slot or "")
+    name = "keys/" + "0" * 32
+    backend.put(name, with_checksum(data[:8] + b"\x02" + data[9:-32]))
+    assert finish(begin(reopened(backend))).finished
+    assert opened(backend).keys.epoch == 1
 
 
 def test_whoever_was_declared_dead_meanwhile_replaces_nothing_more(
@@ -360,6 +571,20 @@ def test_whoever_was_declared_dead_meanwhile_replaces_nothing_more(
         finish(rotated)
     assert epochs(backend) == {0}
     assert finish(opened(backend)).finished
+
+
+def test_whoever_opens_it_is_told_that_it_is_not_finished(
+    backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when somebody has deleted the config that says that it is."""
+    store = finish(begin(reopened(backend))).store
+    opened(backend)
+    assert "not finished" not in caplog.text
+    backend.delete("config/2")
+    opened(backend)
+    assert caplog.text.count("a key rotation is not finished") == 1
+    open_recovered(backend, recovery_of(store), SYSTEM_CLOCK, None)
+    assert caplog.text.count("a key rotation is not finished") == 2
 
 
 def test_nothing_to_finish_changes_nothing(backend: MemoryBackend) -> None:

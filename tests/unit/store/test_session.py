@@ -208,7 +208,9 @@ def test_a_commit_that_was_not_done_fails(
     broken = Faulty(backend, Fail(lambda call: call.verb == "put_if_absent", error))
     with session(broken) as mine, pytest.raises(BackendError, match="planned"):
         mine.commit(b"snapshot")
-    assert names(backend) == []
+    # Over a network the request may still get through, unless the storage has refused it.
+    is_in_doubt = error is BackendError and not backend.capabilities().local
+    assert names(backend) == [f"sessions/{mine.id.hex()}"] * is_in_doubt
 
 
 def test_a_lost_answer_is_no_commit_when_an_abort_was_first() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.overrides import override
 from holdfast.store.keys import Keys
 from holdfast.store.sightings import Sightings
 from holdfast.testing.repositories import ManualClock
@@ -75,3 +76,21 @@ def test_a_folder_that_cannot_be_written_is_no_matter(
     seen.see("a", 0)
     seen.save({"a": None})
     assert "cannot be written" in caplog.text
+
+
+def test_time_that_the_machine_slept_is_not_silence(tmp_path: Path) -> None:
+    class Asleep(ManualClock):
+        """A clock of which the one part stands still while the machine sleeps."""
+
+        slept = 0
+
+        @override
+        def now_ns(self) -> int:
+            return super().now_ns() + self.slept
+
+    clock = Asleep()
+    seen = Sightings(tmp_path, KEYS, clock)
+    seen.see("a", 0)
+    clock.advance(5)
+    clock.slept = 3600 * 10**9
+    assert seen.see("a", 0) == pytest.approx(5)

@@ -460,7 +460,7 @@ def test_what_is_condemned_is_read_before_the_index(backend: MemoryBackend) -> N
         save(writer, b"new")
         writer.flush()
         flushed = [call.name.partition("/")[0] for call in counted.calls]
-        assert flushed == ["data", "index"]
+        assert flushed == ["data", "config", "index"]
         counted.calls.clear()
         assert writer.confirm()
         confirmed = [call.name.partition("/")[0] for call in counted.calls]
@@ -547,6 +547,16 @@ def test_settings_that_were_changed_meanwhile_stop_the_commit(backend: MemoryBac
         writer.flush()
         backend.put("config/1", encode_config(1, store.keys, SETTINGS, 1, None))
         writer.confirm()
+
+
+def test_the_index_is_not_told_with_keys_that_may_be_over(backend: MemoryBackend) -> None:
+    store = reopened(backend)
+    with pytest.raises(UnsupportedRepository, match="settings"), store.writer({}) as writer:  # noqa: PT012 - a session
+        save(writer, b"blob")
+        backend.put("config/1", encode_config(1, store.keys, SETTINGS, 1, None))
+        writer.flush()
+    assert names(backend, "data/")
+    assert names(backend, "index/") == []
 
 
 def test_a_listing_of_only_the_first_page_stops_the_commit(backend: MemoryBackend) -> None:

@@ -18,6 +18,7 @@ KINDS = (
     "index",
     "snapshot",
     "forgotten",
+    "label",
     "session",
     "reclaim",
     "epoch",

@@ -10,6 +10,7 @@ import click
 
 from holdfast import UsageError
 from holdfast.cli.connect import Connector
+from holdfast.cli.exit_codes import CommandError
 from holdfast.cli.output import Output, complain
 from holdfast.cli.params import P, RepositoryOptions, repository_options
 from holdfast.cli.text import count, moment, print_table
@@ -265,10 +266,13 @@ def rotate(connect: Connector, **options: Unpack[RotateOptions]) -> None:
         connect.output.document(done.dict())
     else:
         _tell_rotation(done, connect.output)
-    if not done.begun and not options["finish"]:
-        complain("warning", "an earlier rotation was finished, and no new one begun")
     for name in done.damaged:
         complain("warning", f"{name} cannot be read, so the old keys are still accepted: repair it")
+    if not done.begun and not options["finish"]:
+        raise CommandError(
+            f"an earlier rotation {'was' if done.finished else 'is not'} finished, and no new one "
+            "begun: the new password was not put into force"
+        )
 
 
 def _tell_rotation(done: Rotation, output: Output) -> None:

@@ -134,7 +134,8 @@ def _done(result: PruneResult) -> list[str]:
         lines.append(f"{size(result.bytes_repacked)} of {packs} stored anew")
     if result.packs_deleted:
         packs = count(result.packs_deleted, "pack")
-        lines.append(f"{packs} deleted, {size(result.bytes_freed)} given back")
+        freed = max(result.bytes_freed, 0)  # what was stored anew may be more, as yet
+        lines.append(f"{packs} deleted, {size(freed)} given back")
     if result.packs_pending:
         packs = count(result.packs_pending, "pack")
         lines.append(f"{packs} will go at the next prune, after these sessions have ended:")

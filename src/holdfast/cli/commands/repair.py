@@ -150,8 +150,8 @@ def snapshots(connect: Connector, **options: Unpack[SnapshotOptions]) -> ExitCod
         connect.output.document(result.dict())
     else:
         _tell_snapshots(result, connect.output)
-    beyond = result.unreadable or any(each.problem for each in result.snapshots)
-    return ExitCode.DAMAGED if beyond else ExitCode.DONE
+    is_whole = not (result.unreadable or result.snapshots)
+    return ExitCode.DONE if is_whole else ExitCode.DAMAGED
 
 
 def _tell_index(result: IndexRepair, output: Output) -> None:

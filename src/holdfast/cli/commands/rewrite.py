@@ -10,6 +10,7 @@ import click
 from holdfast import UsageError
 from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
+from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
 from holdfast.cli.params import RepositoryOptions, moment, repository_options
 from holdfast.cli.text import count, size
@@ -50,11 +51,12 @@ class RewriteOptions(RepositoryOptions):
 @click.option("--forget", is_flag=True, help="Remove the old snapshots.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be different.")
 @click.pass_obj
-def command(connect: Connector, **options: Unpack[RewriteOptions]) -> None:
+def command(connect: Connector, **options: Unpack[RewriteOptions]) -> ExitCode:
     """Make snapshots anew without some paths, or with other metadata.
 
     The old ones stay unless --forget is given, and data that nobody needs any more stays until
-    `prune`. A snapshot that would not be different is left alone.
+    `prune`. A snapshot that would not be different is left alone. Exit code 1: not all could be
+    rewritten.
     """
     if bool(options["snapshot"]) == options["all"]:
         raise UsageError("name the snapshots to rewrite, or give --all")
@@ -77,8 +79,11 @@ def command(connect: Connector, **options: Unpack[RewriteOptions]) -> None:
         )
     if connect.output.json:
         connect.output.document(result.dict())
-        return
-    _tell(result, connect.output)
+    else:
+        _tell(result, connect.output)
+    for failure in result.failures:
+        complain("error", f"snapshot {failure.snapshot[:8]} was not rewritten: {failure.error}")
+    return ExitCode.FAILED if result.failures else ExitCode.DONE
 
 
 def _tell(result: RewriteResult, output: Output) -> None:

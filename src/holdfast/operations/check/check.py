@@ -104,6 +104,10 @@ class _Check:
             if damage.object not in named:
                 kind = FindingKind.STRAY if damage.harmless else FindingKind.OBJECT
                 yield Finding(damage.object, kind, damage.problem)
+        keys = self._store.keys
+        if self._store.has_config and keys.oldest < keys.epoch:
+            message = "a key rotation is not finished: `holdfast key rotate --finish`"
+            yield Finding(f"config/{keys.config}", FindingKind.ROTATION, message)
 
     def _read_condemned(self) -> set[PackName]:
         try:

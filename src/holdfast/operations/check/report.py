@@ -29,10 +29,17 @@ class FindingKind(StrEnum):
     STALE = "stale index entry"
     CONDEMNED = "condemned pack"
     STRAY = "stray object"
+    ROTATION = "unfinished rotation"
 
 
 HARMLESS = frozenset(
-    {FindingKind.UNINDEXED, FindingKind.STALE, FindingKind.CONDEMNED, FindingKind.STRAY}
+    {
+        FindingKind.UNINDEXED,
+        FindingKind.STALE,
+        FindingKind.CONDEMNED,
+        FindingKind.STRAY,
+        FindingKind.ROTATION,
+    }
 )
 
 

@@ -105,26 +105,30 @@ class _Copies:
 
     def __init__(self, known: Mapping[SnapshotId, Snapshot], there: Iterable[Snapshot]) -> None:
         self._known = known
-        self._there: dict[SnapshotId, Snapshot] = {}
+        self._known_about = _grouped(known.values())
+        there = ordered(there)
+        self._there_about = _grouped(there)
         self._by_original: dict[SnapshotId, Snapshot] = {}
-        for snapshot in ordered(there):
+        for snapshot in there:
             self.add(snapshot)
 
     def add(self, snapshot: Snapshot) -> None:
         """Take in a snapshot of the target."""
-        self._there[snapshot.id] = snapshot
-        if snapshot.original is not None:
-            self._by_original[snapshot.original] = snapshot
+        if snapshot.original is None:
+            return
+        self._by_original[snapshot.original] = snapshot
+        if snapshot.original in self._known:
+            return
+        # It was brought back after it was forgotten, here or there: ids do not lead to each other.
+        for here in self._known_about.get(_about(snapshot), ()):
+            if _copied_pair(snapshot) == (here.tree, snapshot.tree):
+                self._by_original.setdefault(here.id, snapshot)
 
     def has(self, snapshot: Snapshot) -> bool:
         """Whether the target has a copy of a snapshot, or the one that it is a copy of."""
-        if snapshot.id in self._by_original:
-            return True
-        came_from = None if snapshot.original is None else self._there.get(snapshot.original)
-        return (
-            came_from is not None
-            and _copied_pair(snapshot) == (came_from.tree, snapshot.tree)
-            and _about(came_from) == _about(snapshot)
+        return snapshot.id in self._by_original or any(
+            _copied_pair(snapshot) == (came_from.tree, snapshot.tree)
+            for came_from in self._there_about.get(_about(snapshot), ())
         )
 
     def counterpart(self, id_: SnapshotId | None) -> SnapshotId | None:
@@ -228,6 +232,14 @@ class _Copier:
             notes=(),
             summary=replace(snapshot.summary, data_added=writer.added, data_stored=writer.stored),
         )
+
+
+def _grouped(snapshots: Iterable[Snapshot]) -> dict[object, list[Snapshot]]:
+    """Snapshots by what they say of themselves."""
+    groups: dict[object, list[Snapshot]] = {}
+    for snapshot in snapshots:
+        groups.setdefault(_about(snapshot), []).append(snapshot)
+    return groups
 
 
 def _copied_pair(snapshot: Snapshot) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from holdfast.operations.prune.options import PruneOptions
-from holdfast.operations.prune.survey import PackUse, Survey
+from holdfast.operations.prune.survey import PackUse, Survey, session_of
 from holdfast.primitives.ids import PackName
 
 FEW = 8
@@ -49,12 +49,11 @@ def make_plan(
         is_old: whether a pack is to be stored anew whatever it holds: under an older key, or,
             if that is wished for, of another compression.
     """
-    free = [use for use in found.uses.values() if _session(use.row.name) not in found.live]
-    indexed = {use.row.name for use in found.uses.values()}
+    free = [use for use in found.uses.values() if session_of(use.row.name) not in found.live]
     unneeded = {
         name: size
-        for name, size in found.listed.items()
-        if name not in indexed and name not in found.condemned and _session(name) not in found.live
+        for name, size in found.leftovers.items()
+        if name not in found.condemned and session_of(name) not in found.live
     }
     unneeded |= {use.row.name: use.row.size for use in free if not use.used}
     partly = [use for use in free if use.used]
@@ -110,7 +109,3 @@ def _small(packs: Iterable[PackUse], pack_size: int) -> list[PackUse]:
         if use.row.size < pack_size // 2:
             kinds.setdefault(use.kind, []).append(use)
     return [use for several in kinds.values() if len(several) > FEW for use in several]
-
-
-def _session(pack: PackName) -> str:
-    return pack.rpartition("-")[2]

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 
 from holdfast.backend import Sweepable
 from holdfast.clock import Clock
-from holdfast.errors import DamagedRepository, ObjectNotFound, UsageError
+from holdfast.errors import DamagedRepository, ObjectNotFound, UnsupportedRepository, UsageError
+from holdfast.model.snapshot import Snapshot, decode_snapshot
 from holdfast.operations.prune.options import PruneOptions
 from holdfast.operations.prune.plan import Plan, make_plan
 from holdfast.operations.prune.repack import Repack
@@ -19,6 +21,7 @@ from holdfast.operations.prune.survey import (
     LoadSnapshots,
     PackUse,
     Survey,
+    blobs_in,
     readable_snapshots,
     refuse_problems,
     refused,
@@ -26,9 +29,9 @@ from holdfast.operations.prune.survey import (
     unusable,
 )
 from holdfast.operations.reachable import mark
-from holdfast.primitives.ids import BlobId, PackName
+from holdfast.primitives.ids import BlobId, PackName, SnapshotId
 from holdfast.progress import Progress
-from holdfast.store import Drain, Loader, Marks, Reclaim, Store, Writer
+from holdfast.store import Drain, Group, Loader, Marks, Reclaim, Store, Writer
 
 _log = logging.getLogger(__name__)
 
@@ -72,13 +75,19 @@ def prune(
     for attempt in range(ATTEMPTS):
         with store.writer(options.about) as writer, store.loader() as loader:
             work = _Prune(store, reclaim, writer, loader, options, progress)
+            reclaim.check_deletes(writer.id)
             try:
-                return work.run(load, clock)
+                with reclaim.guarded(writer.id):
+                    return work.run(load, clock)
             except (DamagedRepository, ObjectNotFound) as error:
                 if attempt + 1 == ATTEMPTS or not work.is_overtaken():
                     raise
                 _log.info("another prune has deleted packs meanwhile, so once more: %s", error)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+class _Unsettled(Exception):  # noqa: N818 - never leaves prune: what is condemned stays so
+    """A session that has committed may be told so again, and its snapshot is forgotten."""
 
 
 class _Prune:
@@ -108,8 +117,7 @@ class _Prune:
 
     def run(self, load: LoadSnapshots, clock: Clock) -> PruneResult:
         """All of it; see `prune`."""
-        self._reclaim.check_deletes(self._writer.id)
-        self._reclaim.drain(self._writer.id)  # what dead sessions left may go at once
+        self._reclaim.drain()  # what dead sessions left may go at once
         forgotten = self._reclaim.forgotten()
         found = survey(self._store, self._reclaim, load, self._loader, self._progress)
         # What is being forgotten at this moment was still needed when all was marked.
@@ -120,8 +128,7 @@ class _Prune:
         _check_amount(found, plan, force=self._options.force)
         going = self._empty(found, plan)
         if going:
-            self._store.check_current()  # what is condemned under older keys nobody could read
-            self._reclaim.condemn(going)
+            self._condemn(going)
         drain = self._drained(clock)
         result = replace(
             _planned(found, plan),
@@ -132,20 +139,59 @@ class _Prune:
             waiting=_waiting(drain),
             stopped=self._repack.stopped,
         )
-        if drain.ready:
-            result = self._finish(drain, found, load, result)
-            self._reclaim.purge(reclaimed)
-            result = replace(result, forgotten=len(reclaimed))
+        try:
+            if drain.ready:
+                result = self._finish(drain, found, load, result)
+        except _Unsettled:
+            _log.info(
+                "a snapshot was forgotten before its session had ended: the next prune goes on"
+            )
+            pending = frozenset().union(*drain.ready.values(), *drain.waiting.values())
+            result = replace(result, packs_pending=len(pending))
+        else:
+            gone = [each for each in reclaimed if not self._is_whole(SnapshotId(each), found)]
+            self._reclaim.purge(gone)
+            result = replace(result, forgotten=len(gone))
         self._reclaim.sweep()
         self._store.consolidate()
         self._sweep_leftovers(clock)
         self._progress.finish()
         return result
 
+    def _condemn(self, going: Collection[PackName]) -> None:
+        """Announce what goes, unless the keys change at this moment: nobody could read it."""
+        self._store.check_current()
+        name = self._reclaim.condemn(going)
+        try:
+            self._store.check_current()
+        except UnsupportedRepository:
+            self._reclaim.finish(name)
+            raise
+
+    def _is_whole(self, forgotten: SnapshotId, found: Survey) -> bool:
+        """Whether all data of a forgotten snapshot is there still, so that it can be brought back.
+
+        What snapshots need too is there; the rest is looked at, in condemned packs as well.
+        """
+        leave = unusable(found.table, self._store.list_packs().packs, ())
+        try:
+            record = self._store.forgotten(forgotten)
+            if record is None:
+                return True
+            snapshot = decode_snapshot(forgotten, record.record)
+            mark([snapshot], self._loader, _Usable(found, leave), self._progress)
+        except DamagedRepository as error:
+            _log.info("snapshot %s cannot be brought back any more: %s", forgotten, error)
+            return False
+        return True
+
     def _sweep_leftovers(self, clock: Clock) -> None:
-        """Delete the half-written files of writers that were killed long ago."""
+        """Delete the half-written files of writers that were killed long ago.
+
+        Not while others are at work: clocks differ, and theirs may be among them.
+        """
         backend = self._store.backend
-        if isinstance(backend, Sweepable):
+        if isinstance(backend, Sweepable) and not self._reclaim.others():
             backend.sweep(clock.now_ns() - LEFTOVER_AGE)
 
     def _empty(self, found: Survey, plan: Plan) -> set[PackName]:
@@ -170,18 +216,21 @@ class _Prune:
         listed = self._store.list_packs().packs
         leave = unusable(table, listed, found.condemned.union(going))
         numbers = {number for number in map(table.pack_number, going) if number is not None}
-        for blob in found.duplicates:
-            if any(at.pack in numbers for at in table.locate(blob)):
-                self._repack.check_copy(blob, leave)
+        twice = (
+            blob
+            for blob in blobs_in(found.duplicates)
+            if any(at.pack in numbers for at in table.locate(blob))
+        )
+        self._repack.check_copies(chain(twice, blobs_in(found.strays)), table, leave)
 
     def _drained(self, clock: Clock) -> Drain:
         """Wait, if that is wished for, until no session can build upon what is condemned."""
         never = threading.Event()
-        drain = self._reclaim.drain(self._writer.id)
+        drain = self._reclaim.drain()
         while drain.waiting and self._options.wait:
             _log.info("waiting for %d sessions", len(drain.sessions))
             clock.wait(never, POLL)
-            drain = self._reclaim.drain(self._writer.id)
+            drain = self._reclaim.drain()
         return drain
 
     # The second look, after which packs are deleted
@@ -190,7 +239,7 @@ class _Prune:
         self, drain: Drain, found: Survey, load: LoadSnapshots, result: PruneResult
     ) -> PruneResult:
         going = frozenset[PackName]().union(*drain.ready.values())
-        listed = self._secured(found, load)
+        listed = self._secured(found, load, drain)
         self._reclaim.remove(going)
         self._reclaim.delete(going)
         for name in drain.ready:
@@ -203,7 +252,7 @@ class _Prune:
             bytes_written=self._writer.packed,
         )
 
-    def _secured(self, found: Survey, load: LoadSnapshots) -> dict[PackName, int]:
+    def _secured(self, found: Survey, load: LoadSnapshots, drain: Drain) -> dict[PackName, int]:
         """See to it that all that is needed now is in packs that nobody condemned.
 
         The order of the reads is what the proof stands on: snapshots, what is condemned, packs,
@@ -211,14 +260,7 @@ class _Prune:
         """
         self._reclaim.check_snapshots_listed()
         for attempt in range(ATTEMPTS):
-            snapshots = readable_snapshots(load)
-            for gone in found.snapshots.keys() - snapshots.keys():
-                if self._store.snapshot(gone) is not None:
-                    raise DamagedRepository(
-                        f"snapshots/{gone}",
-                        "the storage holds it and does not list it",
-                        "its listings cannot be relied upon, so nothing is deleted",
-                    )
+            snapshots = self._snapshots_now(found, load, drain)
             condemned = frozenset[PackName]().union(*self._reclaim.condemned().values())
             listed = self._store.list_packs().packs
             table = self._store.catalog.refresh()
@@ -234,14 +276,31 @@ class _Prune:
                     raise refused(error) from error
                 continue
             found.snapshots = snapshots
-            leave = unusable(table, listed, condemned)
+            going = condemned.union(*drain.ready.values())
+            leave = unusable(table, listed, going)
             lacking = [blob for blob in found.marks if table.known(blob, leave) < 0]
             if not lacking:
                 return listed
-            self._rescue(lacking, found, condemned, must=attempt > 0)
+            self._rescue(lacking, found, going, must=attempt > 0)
         raise DamagedRepository(
             "data/", "packs keep vanishing", "run prune again: what it condemned stays condemned"
         )
+
+    def _snapshots_now(
+        self, found: Survey, load: LoadSnapshots, drain: Drain
+    ) -> dict[SnapshotId, Snapshot]:
+        """The snapshots that what is deleted is decided by."""
+        snapshots = readable_snapshots(load)
+        if not drain.committed <= snapshots.keys():
+            raise _Unsettled
+        for gone in found.snapshots.keys() - snapshots.keys():
+            if self._store.snapshot(gone) is not None:
+                raise DamagedRepository(
+                    f"snapshots/{gone}",
+                    "the storage holds it and does not list it",
+                    "its listings cannot be relied upon, so nothing is deleted",
+                )
+        return snapshots
 
     def _rescue(
         self,
@@ -264,12 +323,34 @@ class _Prune:
             elif must:
                 raise refused(DamagedRepository(f"blob {blob.hex()}", "it is in no pack"))
         for of_kind, blobs in kinds.items():
+            blobs.sort(key=lambda blob: table.locate(blob)[0][:2])  # segment by segment
             try:
                 self._repack.copy(blobs, of_kind, found.marks)
             except DamagedRepository:
                 if must:
                     raise
         self._writer.flush()
+
+
+class _Usable:
+    """Marks of one forgotten snapshot, that refuse a blob which may not be built upon."""
+
+    def __init__(self, found: Survey, leave: set[int]) -> None:
+        self._found = found
+        self._leave = leave
+        self._own: set[bytes] = set()
+
+    def add(self, blob: bytes, group: Group | None = None) -> bool:  # noqa: ARG002 - as `Marks.add`
+        """See `Marks.add`."""
+        if blob in self:
+            return False
+        self._own.add(blob)
+        if self._found.table.known(blob, self._leave) < 0:
+            raise DamagedRepository(f"blob {blob.hex()}", "it was reclaimed")
+        return True
+
+    def __contains__(self, blob: object) -> bool:
+        return blob in self._own or blob in self._found.marks
 
 
 def _old(store: Store, options: PruneOptions) -> _IsOld:

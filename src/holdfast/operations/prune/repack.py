@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
 from holdfast.errors import DamagedRepository, StorageFull
 from holdfast.operations.prune.survey import PackUse, Survey, refused
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress
-from holdfast.store import Kind, Loader, Marks, Store, Writer
+from holdfast.store import Kind, Loader, Marks, Store, Table, Writer
 
 _log = logging.getLogger(__name__)
 
-BATCH = 256 << 20
+BATCH = 64 << 20
 """Bytes of needed blobs that are stored anew before their packs count as free."""
+
+_SORTED = 1 << 18
+"""Blobs that are put into the order of their packs before they are read."""
 
 _AHEAD = 64
 """Blobs that are asked for ahead of their use."""
@@ -60,8 +64,21 @@ class Repack:
                 # What is durable already, and what is not needed at all, can still be freed.
                 self.stopped = f"the storage is full: {error.problem}"
                 _log.warning("not all that was to be moved is: %s", error)
+                self._keep_what_is_durable(batch, found, leave)
                 return
             self.moved |= {use.row.name for use in batch}
+
+    def _keep_what_is_durable(
+        self, batch: Sequence[PackUse], found: Survey, leave: Collection[int]
+    ) -> None:
+        """Find the packs that were emptied all the same, so that each run gets somewhere."""
+        self._writer.save_progress()
+        self._store.catalog.refresh()
+        for use in batch:
+            info = self._store.read_trailer(use.row.name, use.row.size)
+            needed = (placed.id for placed in info.blobs if placed.id in found.marks)
+            if all(found.table.known(blob, leave) >= 0 for blob in needed):
+                self.moved.add(use.row.name)
 
     def _empty(self, use: PackUse, found: Survey, leave: Collection[int]) -> None:
         try:
@@ -88,6 +105,23 @@ class Repack:
             self._loader.load_outside(blob, leave)
         except DamagedRepository as error:
             raise refused(error) from error
+
+    def check_copies(self, blobs: Iterable[BlobId], table: Table, leave: Collection[int]) -> None:
+        """The same for many, read segment by segment.
+
+        Raises:
+            DamagedRepository: see `check_copy`.
+        """
+        batch: list[tuple[int, int, BlobId]] = []
+        for blob in chain(blobs, (None,)):
+            if blob is not None:
+                places = [at for at in table.locate(blob) if at.pack not in leave]
+                first = places[0] if places else None
+                batch.append((first.pack, first.ordinal, blob) if first else (-1, -1, blob))
+            if blob is None or len(batch) == _SORTED:
+                for _, _, each in sorted(batch):
+                    self.check_copy(each, leave)
+                batch.clear()
 
     def copy(self, blobs: Sequence[BlobId], kind: int, marks: Marks) -> None:
         """Store blobs of one kind anew.

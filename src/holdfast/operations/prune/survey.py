@@ -5,6 +5,7 @@ The order of the reads is the protocol's: packs, sessions, snapshots, index (F54
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -12,12 +13,14 @@ from typing import TypeAlias
 from holdfast.errors import DamagedRepository, ObjectNotFound
 from holdfast.model.snapshot import Snapshot
 from holdfast.operations.reachable import mark
-from holdfast.primitives.ids import BlobId, PackName, SnapshotId
+from holdfast.primitives.ids import ID_SIZE, BlobId, PackName, SnapshotId
 from holdfast.progress import Progress
 from holdfast.store import Loader, Location, Marks, PackRow, Reclaim, Store, Table
 
 LoadSnapshots: TypeAlias = Callable[[], tuple[list[Snapshot], list[DamagedRepository]]]
 """Lists and reads all snapshots: those that can be read, and what is wrong with the others."""
+
+_log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 
@@ -61,7 +64,9 @@ class Survey:
         condemned: packs that reclaims in progress will delete.
         live: the first 8 digits of the sessions that there are: their packs are let alone.
         uses: packs that are listed, indexed and not condemned, by their number in the table.
-        duplicates: needed blobs of which there are several copies.
+        leftovers: packs that no index object tells of, or that were removed, with their sizes.
+        duplicates: ids of needed blobs of which there are several copies, one after another.
+        strays: the same for needed blobs that are in left-overs too.
     """
 
     table: Table
@@ -71,7 +76,9 @@ class Survey:
     condemned: frozenset[PackName]
     live: frozenset[str]
     uses: dict[int, PackUse] = field(default_factory=dict)
-    duplicates: list[BlobId] = field(default_factory=list)
+    leftovers: dict[PackName, int] = field(default_factory=dict)
+    duplicates: bytearray = field(default_factory=bytearray)
+    strays: bytearray = field(default_factory=bytearray)
 
 
 def survey(
@@ -94,7 +101,7 @@ def survey(
             mark(snapshots.values(), loader, marks, progress)
         except DamagedRepository as error:
             # It may have been forgotten and reclaimed by another client while we looked.
-            if attempt + 1 < ATTEMPTS and store.snapshot_ids() != sorted(snapshots):
+            if attempt + 1 < ATTEMPTS and readable_snapshots(load).keys() != snapshots.keys():
                 continue
             raise refused(error) from error
         condemned = frozenset[PackName]().union(*reclaim.condemned().values())
@@ -139,7 +146,6 @@ def _count(store: Store, found: Survey) -> None:
     table = found.table
     _check_listing(store, found)
     _begin(store, found)
-    several: list[tuple[BlobId, list[tuple[int, int]]]] = []
     for blob, places in _by_blob(table):
         shares = [(at.pack, _share(at)) for at in places if at.pack in found.uses]
         for pack, share in shares:
@@ -149,13 +155,14 @@ def _count(store: Store, found: Survey) -> None:
         if len(shares) == 1:
             found.uses[shares[0][0]].used += shares[0][1]
         elif shares:
-            several.append((blob, shares))
+            found.duplicates += blob
         else:
             _refuse_lost(places, store, found)
     for blob in found.marks.unknown():
         if table.known(blob, ()) < 0:
             raise refused(DamagedRepository(f"blob {blob.hex()}", "the index does not know it"))
-    _share_out(several, found)
+    _share_out(found)
+    _look_at_leftovers(store, found)
 
 
 def _begin(store: Store, found: Survey) -> None:
@@ -175,15 +182,47 @@ def _refuse_lost(places: Sequence[Location], store: Store, found: Survey) -> Non
         raise refused(DamagedRepository(store.pack_object(names[0]), problem))
 
 
-def _share_out(several: Sequence[tuple[BlobId, Sequence[tuple[int, int]]]], found: Survey) -> None:
+def _share_out(found: Survey) -> None:
     """Of several copies of a blob let that one count which is in the pack that is used most.
 
     It stays anyway, and so whole packs become free.
     """
-    for blob, shares in several:
-        pack, share = max(shares, key=lambda each: (found.uses[each[0]].used, each))
-        found.uses[pack].used += share
-        found.duplicates.append(blob)
+    for blob in blobs_in(found.duplicates):
+        places = (at for at in found.table.locate(blob) if at.pack in found.uses)
+        best = max(places, key=lambda at: (found.uses[at.pack].used, at.pack))
+        found.uses[best.pack].used += _share(best)
+
+
+def blobs_in(ids: bytearray) -> Iterator[BlobId]:
+    """The ids that stand one after another."""
+    return (BlobId(bytes(ids[at : at + ID_SIZE])) for at in range(0, len(ids), ID_SIZE))
+
+
+def _look_at_leftovers(store: Store, found: Survey) -> None:
+    """Find the packs that nothing tells of, and which needed blobs they hold all the same.
+
+    What cannot be read stays: nobody knows what is in it. So does a pack whose size is not that
+    of the index: it is damaged, and what can be read of it may be all that is left of a blob.
+    """
+    numbers = {name: found.table.pack_number(name) for name in found.listed}
+    for name, number in numbers.items():
+        if number is not None and found.table.is_removed(number):
+            found.leftovers[name] = found.listed[name]
+        elif number is None and name not in found.condemned and session_of(name) not in found.live:
+            try:
+                info = store.read_trailer(name, found.listed[name])
+            except (DamagedRepository, ObjectNotFound) as error:
+                _log.warning("a pack that nothing tells of is left alone: %s", error)
+                continue
+            found.leftovers[name] = found.listed[name]
+            for placed in info.blobs:
+                if placed.id in found.marks:
+                    found.strays += placed.id
+
+
+def session_of(pack: PackName) -> str:
+    """The first digits of the session that a pack is of."""
+    return pack.rpartition("-")[2]
 
 
 def _check_listing(store: Store, found: Survey) -> None:
@@ -199,9 +238,10 @@ def _check_listing(store: Store, found: Survey) -> None:
     ]
     if not absent:
         return
-    found.listed.update(store.list_packs().packs)  # a backup may have added some meanwhile
+    now = store.list_packs().packs  # a backup may have added some meanwhile
     for row in absent:
-        if row.name in found.listed:
+        if row.name in now:
+            found.listed[row.name] = now[row.name]
             continue
         where = store.pack_object(row.name)
         try:

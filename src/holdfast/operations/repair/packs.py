@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.roles import BlobLoader
@@ -157,6 +158,7 @@ class _Repair:
         self._condemned = store.condemned()
         self._listed = store.list_packs().packs
         self._salvaged = BlobSet(self._table)
+        self._kept: set[PackName] = set()
         self._lost: dict[BlobId, str] = {}
 
     def run(self, snapshots: Sequence[Snapshot]) -> PackRepairs:
@@ -171,7 +173,7 @@ class _Repair:
             with self._store.writer(self._options.about, avoid=self._problems) as keeper:
                 packs = confirmed(keeper, lambda: self._store_anew(keeper))
                 stored = keeper.stored
-                self._condemn(packs)
+                self._condemn(packs, keeper.id)
         self._progress.finish()
         hurts = tuple(self._hurts(snapshots)) if self._lost else ()
         return PackRepairs(
@@ -229,7 +231,7 @@ class _Repair:
         for pack, accounts in self._accounts():
             for found in self._store.salvage(pack, accounts):
                 # What shared a segment because of its owner still does.
-                _save(found.kind, found.content, (pack, found.segment), keeper)
+                _save(_Held(found.kind, (pack, found.segment)), found.content, keeper)
                 self._salvaged.add(found.id)
             self._progress.advance(1, 0, pack)
         self._lost.clear()
@@ -242,47 +244,42 @@ class _Repair:
         where = self._store.pack_object(pack)
         salvaged = elsewhere = supplied = lost = 0
         blobs = _blobs(accounts)
-        for blob, kind in blobs.items():
+        for blob, held in blobs.items():
             if blob in self._salvaged:
                 salvaged += 1
-            elif keeper.has((blob,)):
+            # A condemned pack that has it is built upon by nobody, but may still be read.
+            elif keeper.has((blob,)) or _take(blob, held, self._loader, keeper):
                 elsewhere += 1
-            elif self._supply(blob, kind, keeper):
+            elif _take(blob, held, self._options.source, keeper):
                 supplied += 1
             else:
                 lost += 1
                 self._lost[blob] = where
+        is_unknown = not blobs and self._store.is_as_stored(pack)
+        if is_unknown or self._store.lacks_keys(pack, accounts):
+            self._kept.add(pack)
         problem = self._problems[pack]
         return PackRepair(where, problem, len(blobs), salvaged, elsewhere, supplied, lost)
 
-    def _supply(self, blob: BlobId, kind: Kind, keeper: Writer | Rehearsal) -> bool:
-        """Take a blob from the other repository."""
-        if self._options.source is None:
-            return False
-        try:
-            content = self._options.source.load(blob)
-        except DamagedRepository as error:
-            _log.info("%s", error)
-            return False
-        _save(kind, memoryview(content), ("supplied", 0), keeper)
-        return True
-
-    def _condemn(self, packs: Iterable[PackRepair]) -> None:
+    def _condemn(self, packs: Iterable[PackRepair], own: str) -> None:
         """Let nobody build upon the damaged packs any more, and the next prune delete them.
 
-        A missing pack is left alone: somebody may put it back.
+        A missing pack is left alone: somebody may put it back. So is one for which keys are
+        missing, for they may turn up.
         """
         names = []
         for repair in packs:
             name = PackName(repair.pack.rpartition("/")[2])
             if name not in self._listed or name in self._condemned:
                 continue
-            if repair.lost and not repair.salvaged and self._store.is_as_stored(name):
-                _log.error("%s: its bytes are whole, so it is keys that are missing", repair.pack)
+            if name in self._kept:
+                _log.error("%s: it is keys that are missing, so it stays", repair.pack)
                 continue
             names.append(name)
         if names:
-            self._store.reclaim(self._options.about, math.inf).condemn(names)
+            reclaim = self._store.reclaim(self._options.about, math.inf)
+            with reclaim.guarded(own):
+                reclaim.condemn(names)
 
     # What is lost
 
@@ -294,15 +291,39 @@ class _Repair:
             yield from finder.of(snapshot).values()
 
 
-def _blobs(accounts: Iterable[Account]) -> dict[BlobId, Kind]:
-    return {blob: account.kind for account in accounts for blob in account.blobs()}
+class _Held(NamedTuple):
+    """What a blob is, and what it shared a segment with: with that it may share one again."""
+
+    kind: Kind
+    group: Group
 
 
-def _save(kind: Kind, content: memoryview, group: Group, keeper: Writer | Rehearsal) -> None:
-    if kind is Kind.TREE:
+def _blobs(accounts: Iterable[Account]) -> dict[BlobId, _Held]:
+    return {
+        blob: _Held(account.kind, (account.name, ordinal))
+        for account in accounts
+        for ordinal, blob in account.blobs()
+    }
+
+
+def _take(blob: BlobId, held: _Held, source: BlobLoader | None, keeper: Writer | Rehearsal) -> bool:
+    """Store a blob anew from where it can be read; returns False when it cannot."""
+    if source is None:
+        return False
+    try:
+        content = source.load(blob)
+    except DamagedRepository as error:
+        _log.info("%s", error)
+        return False
+    _save(held, memoryview(content), keeper)
+    return True
+
+
+def _save(held: _Held, content: memoryview, keeper: Writer | Rehearsal) -> None:
+    if held.kind is Kind.TREE:
         keeper.save_tree(bytes(content))
     else:
-        keeper.save_data(content, group)
+        keeper.save_data(content, held.group)
 
 
 class _WithSource:
