@@ -28,15 +28,13 @@ from holdfast.store.envelope import (
     HEADER_SIZE,
     ObjectType,
     object_epoch,
-    object_type,
     open_object,
-    seal_object,
 )
 from holdfast.store.epochs import decode_epoch, encode_epoch
-from holdfast.store.index import IndexObject, decode_index, encode_object
 from holdfast.store.keyring import FOLDER, Keyring, Slot, put_config, put_slot
 from holdfast.store.keys import EPOCH_LIMIT, Keys, Password, epoch_object
 from holdfast.store.objects import get_object, objects, read_object
+from holdfast.store.reseal import is_same, sealed_anew
 from holdfast.store.session import Session
 from holdfast.store.sessions import (
     SessionInfo,
@@ -408,53 +406,17 @@ class _Resealing:
             header = get_object(self._backend, name, 0, HEADER_SIZE)
             if object_epoch(name, header) == self._keys.epoch:
                 return False
-        new = read_object(self._backend, name, lambda n, d: self._sealed_anew(n, d, types))
+        new = read_object(
+            self._backend, name, lambda n, d: sealed_anew(n, d, types, self._keys, self._now)
+        )
         if new is None:
             return False
         _require_announced(self._session)
         # The one replacement of an object that there is: the same record under the same name.
         self._backend.put(name, new)
-        if self._is_sealed_anew(name, new):
+        if is_same(name, new, get_object(self._backend, name), self._now):
             return True
         # What was there before is never put back: the keys that open it may be out of force by
         # now, if another client has finished this rotation.
         self._backend.put(name, new)
         raise DamagedRepository(name, "it reads back differently from what was just stored")
-
-    def _sealed_anew(self, name: str, data: bytes, types: set[ObjectType]) -> bytes | None:
-        """The same record sealed with the newest keys; None when it is.
-
-        Raises:
-            DamagedRepository: it opens neither with those nor with older keys still in force.
-        """
-        found = object_type(name, data)
-        if found not in types:
-            raise DamagedRepository(name, "not an object of a type that belongs there")
-        type_ = ObjectType(found)
-        record = _open(type_, self._keys, name, data)
-        if object_epoch(name, data) == self._keys.epoch:
-            return None
-        new = (
-            seal_object(type_, self._keys, name, record)
-            if isinstance(record, bytes)
-            else encode_object(name, record, self._keys)
-        )
-        if _open(type_, self._now, name, new) != record:
-            raise DamagedRepository(name, "it cannot be sealed anew: this machine is faulty")
-        return new
-
-    def _is_sealed_anew(self, name: str, new: bytes) -> bool:
-        """Whether what is there now is this, or the same that another client sealed anew."""
-        found = get_object(self._backend, name)
-        if found == new:
-            return True
-        type_ = ObjectType(object_type(name, new))
-        with contextlib.suppress(DamagedRepository):
-            return _open(type_, self._now, name, found) == _open(type_, self._now, name, new)
-        return False
-
-
-def _open(type_: ObjectType, keys: Keys, name: str, data: bytes) -> bytes | IndexObject:
-    if type_ is ObjectType.INDEX:
-        return decode_index(name, data, keys)
-    return open_object(type_, keys, name, data)

@@ -307,6 +307,14 @@ class Store:
         self.check_usable()
         return condemned_packs(self.backend, self.keys)
 
+    def has_pack(self, pack: PackName) -> bool:
+        """Whether a pack is there, whatever a list of the packs says."""
+        try:
+            self.backend.stat(object_name(pack))
+        except ObjectNotFound:
+            return False
+        return True
+
     @staticmethod
     def pack_header(row: PackRow) -> PackHeader:
         """What the header of a pack says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -127,24 +127,21 @@ class _Check:
             and (self._options.everything or number in self._needed)
         }
         present: dict[PackName, int] = {}
+        hidden = self._hidden(sizes.keys() - listed.keys())
         for name, size in sorted(sizes.items()):
             where = self._store.pack_object(name)
-            if name not in listed:
+            if name in hidden:
+                message = "the storage holds it and does not list it: do not rely on its listings"
+                yield Finding(where, FindingKind.PACK, message)
+            elif name not in listed:
                 yield Finding(where, FindingKind.MISSING_PACK, "the index knows it, it is missing")
             elif listed[name] != size:
                 problem = f"it has {listed[name]} bytes instead of {size}"
                 yield Finding(where, FindingKind.PACK, problem)
             else:
                 present[name] = size
-        unknown = listed.keys() - sizes.keys() if self._options.everything else ()
-        for name in sorted(unknown):
-            where = self._store.pack_object(name)
-            if name in self._table.removed:
-                message = "nothing is read from it any more; the next prune deletes it"
-                yield Finding(where, FindingKind.CONDEMNED, message)
-            else:
-                message = "no index object knows it: left by an interrupted or a running backup"
-                yield Finding(where, FindingKind.UNINDEXED, message)
+        if self._options.everything:
+            yield from self._unknown(listed.keys() - sizes.keys())
         chosen = self._options.read_data.choose(present)
         self._progress.expect(len(chosen), sum(present[name] for name in chosen))
         damaged = {damage.object: damage for damage in self._read(chosen, present)}
@@ -156,6 +153,22 @@ class _Check:
                 n: size for n, size in present.items() if self._store.pack_object(n) not in damaged
             }
             yield from self._trailers(rest)
+
+    def _unknown(self, packs: Collection[PackName]) -> Iterator[Finding]:
+        """Findings for packs that nothing is read from."""
+        for name in sorted(packs):
+            where = self._store.pack_object(name)
+            if name in self._table.removed:
+                message = "nothing is read from it any more; the next prune deletes it"
+                yield Finding(where, FindingKind.CONDEMNED, message)
+            else:
+                message = "no index object knows it: left by an interrupted or a running backup"
+                yield Finding(where, FindingKind.UNINDEXED, message)
+
+    def _hidden(self, names: Collection[PackName]) -> set[PackName]:
+        """Which of these packs, which a list lacks, are there, and a new list lacks them too."""
+        there = {name for name in names if self._store.has_pack(name)}
+        return there - self._store.list_packs().packs.keys() if there else there
 
     def _read(self, chosen: Sequence[PackName], sizes: dict[PackName, int]) -> Iterator[Damage]:
         waiting: deque[tuple[PackName, Future[Damage | None]]] = deque()
