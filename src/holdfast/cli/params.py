@@ -108,3 +108,14 @@ def group_keys(text: str) -> tuple[GroupKey, ...]:
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(_GROUP_KEYS)}")
     return tuple(_GROUP_KEYS[word] for word in words)
+
+
+expire_after_option = click.option(
+    "--expire-after",
+    type=click.FloatRange(min=0),
+    default=1800.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Silence after which another client's session is declared dead; its backup fails.",
+)
+"""How long a silent session of another client is waited for."""

@@ -144,7 +144,7 @@ def put_new(backend: Backend, name: str, data: bytes) -> bool:
         return get_object(backend, name) == data
     except BackendError:
         # A local disk loses no answers: there it is not durable.
-        if capabilities.local or not _holds(backend, name, data):
+        if capabilities.local or not holds(backend, name, data):
             raise
     return True
 
@@ -173,7 +173,8 @@ def put_current(backend: Backend, name: str, data: bytes, config: int) -> None:
         )
 
 
-def _holds(backend: Backend, name: str, data: bytes) -> bool:
+def holds(backend: Backend, name: str, data: bytes) -> bool:
+    """Whether an object is there and is this; not if it cannot be read."""
     try:
         return backend.get(name) == data
     except BackendError as error:

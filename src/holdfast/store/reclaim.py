@@ -16,13 +16,19 @@ from holdfast.backend import Backend
 from holdfast.errors import BackendError, DamagedRepository, ObjectExists, ObjectNotFound
 from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SnapshotId, random_name
-from holdfast.store.envelope import ObjectType, open_object, seal_object
+from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.index import encode_index
 from holdfast.store.keys import Keys
 from holdfast.store.objects import objects, read_object
 from holdfast.store.pack import object_name
 from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
-from holdfast.store.sessions import SessionInfo, clear_session, expire_session, list_sessions
+from holdfast.store.sessions import (
+    SessionInfo,
+    clear_session,
+    decode_waits,
+    expire_session,
+    list_sessions,
+)
 from holdfast.store.sightings import Sightings
 
 _log = logging.getLogger(__name__)
@@ -190,7 +196,7 @@ class Reclaim:
         """The sessions that a reclaim waits for; whoever sees first that nobody said so says it."""
         waits = name + WAITS
         try:
-            return read_object(self._backend, waits, self._decode_waits)
+            return read_object(self._backend, waits, partial(decode_waits, self._keys))
         except ObjectNotFound:
             pass
         sessions = [
@@ -205,17 +211,6 @@ class Reclaim:
         else:
             self._backend.put(waits, data)
         return frozenset(sessions)
-
-    def _decode_waits(self, name: str, data: bytes) -> frozenset[str]:
-        try:
-            record = codec.unpack(open_object(ObjectType.CONDEMNED, self._keys, name, data))
-        except ValueError as error:
-            raise DamagedRepository(name, str(error)) from None
-        match record:
-            case {"waits": tuple(sessions)} if all(isinstance(each, str) for each in sessions):
-                return frozenset(map(str, sessions))
-            case _:
-                raise DamagedRepository(name, "it does not name sessions")
 
     def _alive(self) -> tuple[dict[str, SessionInfo], set[str]]:
         """The sessions that may still commit, by id, and the ids of those that have committed.

@@ -28,7 +28,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SessionId, SnapshotId, new_session_id
 from holdfast.store.envelope import ObjectType, object_type, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import NewerKeys, is_pack, objects, read_object
+from holdfast.store.objects import NewerKeys, holds, is_pack, objects, read_object
 
 _log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class Session:
             # Only the answer may be lost. A local disk loses none: there it is not durable.
             if capabilities.local or isinstance(error, AccessDenied | StorageFull):
                 raise
-            if not _holds(self._backend, name, data):
+            if not holds(self._backend, name, data):
                 # The request may still get through: the session must be there to be fenced off.
                 self._in_doubt = True
                 raise
@@ -227,14 +227,6 @@ class Session:
 
 def _nothing() -> None:
     """There is nothing to do yet."""
-
-
-def _holds(backend: Backend, name: str, data: bytes) -> bool:
-    try:
-        return backend.get(name) == data
-    except BackendError as error:
-        _log.debug("%s cannot be read back: %s", name, error)
-        return False
 
 
 def is_aborted_marker(name: str, data: bytes) -> bool:

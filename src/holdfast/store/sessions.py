@@ -13,7 +13,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import objects, read_object
+from holdfast.store.objects import holds, objects, read_object
 from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
 
 _FOLDER = "sessions/"
@@ -162,7 +162,7 @@ def expire_session(backend: Backend, keys: Keys, id_: str, about: dict[str, obje
         return _is_marker(backend, keys, name)
     except BackendError:
         # Only the answer may be lost. A local disk loses none: there it is not durable.
-        if backend.capabilities().local or not _holds(backend, name, marker):
+        if backend.capabilities().local or not holds(backend, name, marker):
             raise
     return True
 
@@ -191,13 +191,6 @@ def _is_marker(backend: Backend, keys: Keys, name: str) -> bool:
     try:
         return read_object(backend, name, check)
     except (DamagedRepository, ObjectNotFound):  # a snapshot may have been forgotten meanwhile
-        return False
-
-
-def _holds(backend: Backend, name: str, data: bytes) -> bool:
-    try:
-        return backend.get(name) == data
-    except BackendError:
         return False
 
 

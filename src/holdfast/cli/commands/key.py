@@ -12,7 +12,12 @@ from holdfast import UsageError
 from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import CommandError
 from holdfast.cli.output import Output, complain
-from holdfast.cli.params import P, RepositoryOptions, repository_options
+from holdfast.cli.params import (
+    P,
+    RepositoryOptions,
+    expire_after_option,
+    repository_options,
+)
 from holdfast.cli.text import count, moment, print_table
 
 if TYPE_CHECKING:
@@ -236,14 +241,7 @@ def _write_private(file: str, text: str) -> None:
 )
 @click.option("--finish", is_flag=True, help="Go on with a rotation that had to wait.")
 @click.option("--wait", is_flag=True, help="Wait for the backups that began with the old keys.")
-@click.option(
-    "--expire-after",
-    type=click.FloatRange(min=0),
-    default=1800.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Silence after which another client's session is declared dead; its backup fails.",
-)
+@expire_after_option
 @click.pass_obj
 def rotate(connect: Connector, **options: Unpack[RotateOptions]) -> None:
     """Make new keys, for when the old ones may have been copied.

@@ -9,7 +9,12 @@ import click
 from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
 from holdfast.cli.output import Output, complain
-from holdfast.cli.params import RepositoryOptions, repository_options, size_in_bytes
+from holdfast.cli.params import (
+    RepositoryOptions,
+    expire_after_option,
+    repository_options,
+    size_in_bytes,
+)
 from holdfast.cli.text import count, moment, size
 
 if TYPE_CHECKING:
@@ -54,14 +59,7 @@ class PruneCommandOptions(RepositoryOptions):
 @click.option("--recompress", is_flag=True, help="Store anew what was compressed at another level.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--wait", is_flag=True, help="Wait for backups at work, to delete everything now.")
-@click.option(
-    "--expire-after",
-    type=click.FloatRange(min=0),
-    default=1800.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Silence after which another client's session is declared dead; its backup fails.",
-)
+@expire_after_option
 @click.option(
     "--force", is_flag=True, help="Go on when no snapshot or less than half of all would be left."
 )

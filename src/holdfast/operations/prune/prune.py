@@ -149,7 +149,7 @@ class _Prune:
             pending = frozenset().union(*drain.ready.values(), *drain.waiting.values())
             result = replace(result, packs_pending=len(pending))
         else:
-            gone = [each for each in reclaimed if not self._is_whole(SnapshotId(each), found)]
+            gone = self._gone(reclaimed, found)
             self._reclaim.purge(gone)
             result = replace(result, forgotten=len(gone))
         self._reclaim.sweep()
@@ -168,18 +168,24 @@ class _Prune:
             self._reclaim.finish(name)
             raise
 
-    def _is_whole(self, forgotten: SnapshotId, found: Survey) -> bool:
-        """Whether all data of a forgotten snapshot is there still, so that it can be brought back.
+    def _gone(self, forgotten: Collection[str], found: Survey) -> list[str]:
+        """The forgotten snapshots that cannot be brought back any more."""
+        if not forgotten:
+            return []
+        absent = unusable(found.table, self._store.list_packs().packs, ())
+        return [id_ for id_ in forgotten if not self._is_whole(SnapshotId(id_), found, absent)]
+
+    def _is_whole(self, forgotten: SnapshotId, found: Survey, absent: set[int]) -> bool:
+        """Whether all data of a forgotten snapshot is there still.
 
         What snapshots need too is there; the rest is looked at, in condemned packs as well.
         """
-        leave = unusable(found.table, self._store.list_packs().packs, ())
         try:
             record = self._store.forgotten(forgotten)
             if record is None:
                 return True
             snapshot = decode_snapshot(forgotten, record.record)
-            mark([snapshot], self._loader, _Usable(found, leave), self._progress)
+            mark([snapshot], self._loader, _Usable(found, absent), self._progress)
         except DamagedRepository as error:
             _log.info("snapshot %s cannot be brought back any more: %s", forgotten, error)
             return False
