@@ -20,9 +20,10 @@ class ProgressEvent:
     Attributes:
         percent: 0 to 100, never less than in the event before; 100 exactly once, at the end.
         files: files finished.
-        files_total: files in all, as far as known yet.
+        files_total: files in all, as far as known yet; of a backup that has a parent, as many as
+            that had, until there are more.
         bytes: bytes processed.
-        bytes_total: bytes in all, as far as known yet.
+        bytes_total: bytes in all, likewise.
         path: what is being worked on ("" when it has no path).
         elapsed: seconds since the start.
         rate: bytes per second since the start.

@@ -204,7 +204,7 @@ def test_an_index_object_tells_only_of_packs_that_are_durable(tmp_path: Path) ->
 
     def make(writer: Writer) -> BlobId:
         for number in range(5):
-            save(writer, noise(1 << 20, b"%d" % number))
+            save(writer, noise(2 << 20, b"%d" % number))
         return one_file(b"content")(writer)
 
     commit(store, make)
@@ -225,7 +225,7 @@ def test_an_index_object_comes_within_30_seconds(tmp_path: Path) -> None:
     store = new_store(tmp_path, clock=clock)
     with store.writer({}) as writer:
         for number in range(1, 4):
-            save(writer, noise(1 << 20, b"%d" % number))
+            save(writer, noise(2 << 20, b"%d" % number))
             until(lambda: bool(writer._unindexed))
             clock.forward(15)
             clock.forward(15)

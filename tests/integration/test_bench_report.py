@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from benchmarks.peers import datasets, measure, works
+from benchmarks.peers import datasets, measure, schedule, targets, works
 from benchmarks.peers.__main__ import main
 from benchmarks.peers.datasets import PAGE, Sizes
 from benchmarks.peers.measure import Command, CommandError, Cost, cost_of
 from benchmarks.peers.report import BEGIN, END, Run, report, write
-from benchmarks.peers.tools import find_tools
+from benchmarks.peers.tools import Borg, Holdfast, Installed, Restic, find_tools
 from benchmarks.peers.works import (
     BACKUP,
     DataSet,
@@ -200,7 +201,8 @@ def test_a_tool_that_fails_ends_the_run_and_leaves_nothing(tmp_path: Path) -> No
     source, medium = tmp_path / "missing", Medium("disk", tmp_path / "medium")
     source.touch()
     medium.folder.mkdir()
-    samples = run(data, source, find_tools(None, frozenset({"holdfast"})), medium, 2)
+    tools = find_tools(None, frozenset({"holdfast"}))
+    samples = run(data, source, [tools, tools], medium)
     assert [each.work for each in next(samples)] == [BACKUP]
     source.unlink()
     with pytest.raises(CommandError, match="nothing to back up"):
@@ -262,6 +264,24 @@ def test_a_restore_that_differs_is_noticed(tmp_path: Path, hurt: Callable[[Path]
         expect_equal(tmp_path / "source", tmp_path / "restored", "it")
 
 
+@pytest.mark.parametrize(
+    ("data", "is_main", "expected"),
+    [
+        ("a", True, ["holdfast restic borg", *["holdfast restic"] * 4]),
+        ("g10", True, ["holdfast restic borg", *["holdfast"] * 4]),
+        ("g", True, ["holdfast restic", "holdfast", "holdfast"]),
+        ("a", False, ["holdfast restic borg"]),
+        ("g", False, []),
+    ],
+)
+def test_what_targets_are_set_on_is_repeated(
+    data: str, expected: list[str], *, is_main: bool
+) -> None:
+    tools = [Installed(kind, [kind.name], "") for kind in (Holdfast, Restic, Borg)]
+    found = schedule.rounds(tools, data, 5, is_main=is_main)
+    assert [" ".join(tool.name for tool in taking) for taking in found] == expected
+
+
 # The report
 
 ABOUT = Run(
@@ -312,8 +332,28 @@ def test_the_report_shows_medians_ratios_and_targets() -> None:
 
 def test_without_a_peer_there_is_nothing_to_compare_with() -> None:
     text = report(ABOUT, samples("holdfast", 1, stored=MB))
-    assert cells(text, "(a) backup")[0] == ["(a) backup", "1.00"]
+    target, seconds, *_ = cells(text, "(a) backup")
+    assert [each.strip() for each in target] == [
+        "(a) backup", "", "", "", "0.40", "**not measured**"
+    ]  # fmt: skip
+    assert seconds == ["(a) backup", "1.00"]
     assert cells(text, "most memory in any work, (a) to (f)")[0][-1] == "met"
+
+
+def test_every_target_has_a_row_whatever_was_measured() -> None:
+    shown = report(ABOUT, samples("holdfast", 1, stored=MB)).partition("### Targets")[2]
+    for ratio in targets.RATIOS:
+        assert f"({ratio.data}) " in shown
+    count = sum(line.endswith(("met |", "met** |", "measured** |")) for line in shown.splitlines())
+    assert count == len(targets.RATIOS) + 4
+
+
+def test_targets_are_told_for_the_first_medium_only() -> None:
+    about = replace(ABOUT, media={"memory": "tmpfs", "disk": "ext4"})
+    again = [replace(each, on="disk") for each in samples("holdfast", 2, stored=MB)]
+    text = report(about, samples("holdfast", 1, stored=MB) + again)
+    assert text.count("### Seconds\n") == 2
+    assert text.count("### Targets") == 1
 
 
 def test_what_was_not_run_has_no_tables() -> None:

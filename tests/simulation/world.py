@@ -133,8 +133,8 @@ class World:
 
 _POOLS = (
     "holdfast.store.packer.WORKERS",
-    "holdfast.store.loader.WORKERS",
-    "holdfast.operations.check.check.WORKERS",
+    "holdfast.store.segments.WORKERS",
+    "holdfast.operations.check.packs.WORKERS",
 )
 _FEW = ("holdfast.store.consolidate.SMALL_KEPT", "holdfast.operations.prune.plan.FEW")
 

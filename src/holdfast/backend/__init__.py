@@ -10,9 +10,11 @@ from holdfast.backend.base import (
     Backend,
     Buffer,
     Capabilities,
+    Direct,
     Leftover,
     ObjectInfo,
     Sweepable,
+    get_into,
 )
 from holdfast.backend.faulty import (
     Call,
@@ -39,6 +41,7 @@ __all__ = [
     "Capabilities",
     "Condition",
     "Damage",
+    "Direct",
     "Fail",
     "Faulty",
     "Leftover",
@@ -50,6 +53,7 @@ __all__ = [
     "ReadOnly",
     "Sweepable",
     "flipped",
+    "get_into",
     "halved",
     "nth",
     "open_backend",

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from holdfast.errors import ObjectTruncated
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -71,6 +73,14 @@ class Sweepable(Protocol):
         """
 
 
+@runtime_checkable
+class Direct(Protocol):
+    """What a storage can do beside the verbs if it can read into memory that is there already."""
+
+    def get_into(self, name: str, offset: int, out: memoryview) -> None:
+        """Fill `out` with the bytes of an object from `offset`; errors as of `Backend.get`."""
+
+
 class Backend(Protocol):
     """A storage that holds whole objects by name. Safe to use from several threads."""
 
@@ -127,3 +137,14 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Let go of connections, after the last operation; calling it again is harmless."""
+
+
+def get_into(backend: Backend, name: str, offset: int, out: memoryview) -> None:
+    """Fill `out` with the bytes of an object from `offset`; errors as of `Backend.get`."""
+    if isinstance(backend, Direct):
+        backend.get_into(name, offset, out)
+    else:
+        data = backend.get(name, offset, len(out))
+        if len(data) != len(out):
+            raise ObjectTruncated(name, f"gave {len(data)} bytes instead of {len(out)}")
+        out[:] = data

@@ -86,6 +86,11 @@ class LocalBackend:
         """See `Backend.location`."""
         return self._location
 
+    @property
+    def path(self) -> Path:
+        """The directory, as an absolute path."""
+        return self._path
+
     def put(self, name: str, data: Buffer) -> None:
         """See `Backend.put`."""
         self._store(name, data, replace)
@@ -115,6 +120,17 @@ class LocalBackend:
             try:
                 size = _object_size(name, os.fstat(file))
                 return _read(file, name, offset, check_range(name, size, offset, length))
+            finally:
+                os.close(file)
+
+    def get_into(self, name: str, offset: int, out: memoryview) -> None:
+        """See `Direct.get_into`."""
+        check_name(name)
+        with _reading(name, _OBJECT_KINDS):
+            file = os.open(name, _READ, dir_fd=self._open_root())
+            try:
+                check_range(name, _object_size(name, os.fstat(file)), offset, len(out))
+                _fill(file, name, offset, out)
             finally:
                 os.close(file)
 
@@ -326,3 +342,12 @@ def _read(file: int, name: str, offset: int, count: int) -> bytes:
         offset += len(piece)
         count -= len(piece)
     return b"".join(pieces)
+
+
+def _fill(file: int, name: str, offset: int, out: memoryview) -> None:
+    done = 0
+    while done < len(out):
+        count = os.preadv(file, [out[done:]], offset + done)
+        if not count:
+            raise ObjectTruncated(name, f"ends at byte {offset + done}, before it should")
+        done += count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from holdfast.backend.base import get_into
 from holdfast.errors import AccessDenied
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class ReadOnly:
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
         return self._backend.get(name, offset, length)
+
+    def get_into(self, name: str, offset: int, out: memoryview) -> None:
+        """See `Direct.get_into`."""
+        get_into(self._backend, name, offset, out)
 
     def stat(self, name: str) -> int:
         """See `Backend.stat`."""

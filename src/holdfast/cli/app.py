@@ -15,7 +15,6 @@ from holdfast.cli.connect import Connector
 from holdfast.cli.logs import set_up
 from holdfast.errors import UsageError
 from holdfast.overrides import override
-from holdfast.settings import load_config
 
 if TYPE_CHECKING:
     from click import Command, Context, HelpFormatter
@@ -159,4 +158,6 @@ def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
     connect.cache = not options["no_cache"]
     connect.cache_dir = options["cache_dir"]
     if options["config"] is not None:
+        from holdfast.settings.config import load_config  # YAML, for those who have such a file
+
         connect.config = load_config(Path(options["config"]))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from holdfast.version import __version__
+
+_OBJECTS = 50_000
+"""New objects after which Python looks for cycles among them; 700 by default."""
 
 
 def main() -> int:
@@ -14,4 +18,6 @@ def main() -> int:
         return 0
     from holdfast.cli.run import run  # click is not needed to tell the version
 
+    # Rows are made by the million, none of them in a cycle: looking for cycles that often is vain.
+    gc.set_threshold(_OBJECTS, 20, 100)
     return run(sys.argv[1:])

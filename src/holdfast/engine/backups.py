@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from holdfast.engine.connection import Connection, PathLike, Words, words
 from holdfast.engine.origin import (
@@ -19,17 +19,18 @@ from holdfast.engine.origin import (
     system_name,
     user_name,
 )
-from holdfast.engine.results import BackupResult
 from holdfast.errors import UsageError
-from holdfast.filesystem import CommandStream, ExcludeRules, LocalSource, load_pattern_file
 from holdfast.model.labels import new_hold
-from holdfast.model.rows import MAX_NAME
 from holdfast.model.select import GroupKey, choose_parent
 from holdfast.model.snapshot import Hold, Snapshot
-from holdfast.operations.backup import BackupOptions, StreamSource, backup_stream, backup_tree
-from holdfast.operations.ingest import Ingest
 from holdfast.progress import Progress, ProgressCallback
-from holdfast.store import Rehearsal, Writer
+
+if TYPE_CHECKING:
+    from holdfast.engine.results import BackupResult
+    from holdfast.filesystem import LocalSource
+    from holdfast.operations.backup import BackupOptions
+    from holdfast.operations.ingest import Ingest
+    from holdfast.store import Rehearsal, Writer
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -102,6 +103,10 @@ class Backups(Connection):
             SourceError: none of the paths exists.
             RepositoryError, BackendError: no snapshot was made.
         """
+        from holdfast.engine.results import BackupResult
+        from holdfast.filesystem import ExcludeRules, LocalSource
+        from holdfast.operations.backup import backup_tree
+
         rules = ExcludeRules(
             patterns=(*_patterns_of(_several(exclude_file)), *words(exclude)),
             ipatterns=words(iexclude),
@@ -124,7 +129,7 @@ class Backups(Connection):
         with (
             self._writer(options, dry_run=dry_run) as writer,
             self._store.loader() as loader,
-            counted(source, counter, wanted=progress is not None),
+            counted(source, options.parent, counter),
         ):
             ingest = self._ingest(writer)
             outcome = backup_tree(source, writer, ingest, loader, options, self._clock, counter)
@@ -194,6 +199,8 @@ class Backups(Connection):
             SourceError: the command failed; no snapshot was made.
             RepositoryError, BackendError: no snapshot was made.
         """
+        from holdfast.filesystem import CommandStream
+
         about = _About(words(tags), label, description, host, time, protect)
         with CommandStream(command) as stream:
             return self._backup_stream(about, name, stream, stream.close, progress)
@@ -206,6 +213,10 @@ class Backups(Connection):
         finish: Callable[[], None] | None,
         progress: ProgressCallback | None,
     ) -> BackupResult:
+        from holdfast.engine.results import BackupResult
+        from holdfast.model.rows import MAX_NAME
+        from holdfast.operations.backup import StreamSource, backup_stream
+
         path = b"/" + os.fsencode(os.path.normpath("/" + name)).lstrip(b"/")
         names = path.split(b"/")[1:]
         if not names[0] or b"\0" in path or max(map(len, names)) > MAX_NAME:
@@ -233,6 +244,8 @@ class Backups(Connection):
         skip_if_unchanged: bool = False,
         excluded: tuple[str, ...] = (),
     ) -> BackupOptions:
+        from holdfast.operations.backup import BackupOptions
+
         return BackupOptions(
             host=about.host or host_name(),
             user=user_name(),
@@ -273,6 +286,8 @@ class Backups(Connection):
         return self._store.writer(about_session("backup", options.host))
 
     def _ingest(self, writer: Writer | Rehearsal) -> Ingest:
+        from holdfast.operations.ingest import Ingest
+
         return Ingest(writer, self._store.settings.chunker, self._store.chunker_seed())
 
 
@@ -281,6 +296,8 @@ def _several(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
 
 
 def _patterns_of(files: Sequence[PathLike]) -> list[str]:
+    from holdfast.filesystem import load_pattern_file
+
     return [pattern for file in files for pattern in load_pattern_file(file)]
 
 

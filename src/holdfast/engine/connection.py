@@ -25,6 +25,10 @@ Words: TypeAlias = str | Sequence[str]
 """One or several; a single string is one."""
 
 
+EXPIRE_AFTER = 1800.0
+"""Seconds without a sign of life after which a session is declared dead."""
+
+
 class Connection:
     """An open store, and its snapshots."""
 

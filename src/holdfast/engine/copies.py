@@ -6,32 +6,21 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from holdfast.engine.backups import nanoseconds
 from holdfast.engine.connection import Connection, Words, words
 from holdfast.engine.origin import about_session
 from holdfast.engine.retention import Retention
 from holdfast.errors import DamagedRepository, ObjectUnreadable, SnapshotNotFound, UsageError
-from holdfast.filesystem import Patterns
 from holdfast.model.select import Filter, ordered
 from holdfast.model.snapshot import Snapshot
-from holdfast.operations.copy import (
-    CopyFailure,
-    CopyIncomplete,
-    CopyOptions,
-    CopyResult,
-    Target,
-    copy,
-)
-from holdfast.operations.rewrite import (
-    Changes,
-    RewriteFailure,
-    RewriteResult,
-    RewrittenSnapshot,
-    rewrite,
-)
 from holdfast.primitives.ids import random_name
 from holdfast.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from holdfast.operations.copy import CopyResult, Target
+    from holdfast.operations.rewrite import RewriteResult, RewrittenSnapshot
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +63,14 @@ class Copies(Retention):
             UsageError: the arguments make no sense; nothing was done.
             SnapshotNotFound: there is no such snapshot; nothing was done.
         """
+        from holdfast.operations.copy import (
+            CopyFailure,
+            CopyIncomplete,
+            CopyOptions,
+            CopyResult,
+            copy,
+        )
+
         targets = self._targets(to)
         wanted = Filter(host=host, tags=words(tags or ()), paths=words(paths or ()))
         if snapshots is not None and wanted != Filter():
@@ -106,6 +103,8 @@ class Copies(Retention):
         return result
 
     def _targets(self, to: Connection | Sequence[Connection]) -> list[Target]:
+        from holdfast.operations.copy import Target
+
         connections = [to] if isinstance(to, Connection) else list(to)
         ids = [self.id, *(each.id for each in connections)]
         if not connections or len(set(ids)) < len(ids):
@@ -155,6 +154,9 @@ class Copies(Retention):
             DamagedRepository: the only snapshot that is named is damaged, or something of it
                 that is to stay is lost; nothing was done.
         """
+        from holdfast.filesystem import Patterns
+        from holdfast.operations.rewrite import Changes, RewriteFailure, RewriteResult, rewrite
+
         changes = Changes(
             exclude=Patterns(words(exclude)),
             patterns=words(exclude),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from holdfast.engine.connection import Connection
+from holdfast.engine.connection import EXPIRE_AFTER, Connection
 from holdfast.engine.origin import about_session, host_name, user_name
 from holdfast.engine.password import PasswordCommand, find_password
 from holdfast.errors import UsageError
@@ -24,9 +24,6 @@ from holdfast.store import (
     encode_recovery,
     finish_rotation,
 )
-
-EXPIRE_AFTER = 1800.0
-"""Seconds without a sign of life after which a writer is declared dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

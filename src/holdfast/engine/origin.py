@@ -10,13 +10,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from holdfast.errors import UsageError
-from holdfast.filesystem import LocalSource
-from holdfast.operations.ingest import Fill, Unreadable
 from holdfast.progress import Progress
 from holdfast.version import __version__
+
+if TYPE_CHECKING:
+    from holdfast.filesystem import LocalSource
+    from holdfast.model.snapshot import Snapshot
+    from holdfast.operations.ingest import Fill
 
 _log = logging.getLogger(__name__)
 
@@ -54,9 +57,17 @@ def about_session(kind: str, host: str | None = None) -> dict[str, object]:
 
 
 @contextmanager
-def counted(source: LocalSource, progress: Progress, *, wanted: bool) -> Iterator[None]:
-    """Count beside the work what there is to do, when somebody wants to know."""
-    if not wanted:
+def counted(source: LocalSource, parent: Snapshot | None, progress: Progress) -> Iterator[None]:
+    """Find out what there is to do, when somebody wants to know.
+
+    That is what the parent had, if it is of the same paths: a second walk beside the work would
+    take a third of the time of a backup in which nothing has changed.
+    """
+    if not progress.is_watched:
+        yield
+        return
+    if parent is not None and parent.paths == tuple(map(os.fsdecode, source.roots)):
+        progress.expect(parent.summary.files, parent.summary.bytes_processed)
         yield
         return
     stop = threading.Event()
@@ -93,6 +104,8 @@ def reading(stream: BinaryIO | Readable, progress: Progress, name: str) -> Fill:
         Unreadable: on reading, the stream failed.
         UsageError: on reading, the stream gives text, or does not wait for its data.
     """
+    from holdfast.operations.ingest import Unreadable
+
     read_into: Callable[[memoryview], int | None]
     read_into = getattr(stream, "readinto", None) or partial(_read_into, cast("BinaryIO", stream))
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from holdfast.engine.connection import Connection, PathLike, Words, words
 from holdfast.errors import UsageError
-from holdfast.model.entry import Entry
-from holdfast.model.file import SnapshotFile
-from holdfast.model.node import NodeType
-from holdfast.model.tree import load_directory
-from holdfast.model.walk import directory_tree, lookup, walk
-from holdfast.operations.diff import Diff, DiffOptions, diff
-from holdfast.operations.export import ExportOptions, ExportResult, export
-from holdfast.operations.find import FindOptions, Found, find
-from holdfast.operations.stats import Stats, stats
 from holdfast.overrides import override
-from holdfast.store import Loader
+
+if TYPE_CHECKING:
+    from holdfast.model.entry import Entry
+    from holdfast.model.file import SnapshotFile
+    from holdfast.operations.diff import Diff
+    from holdfast.operations.export import ExportResult
+    from holdfast.operations.find import Found
+    from holdfast.operations.stats import Stats
+    from holdfast.store import Loader
 
 
 class Reading(Connection):
@@ -32,6 +31,11 @@ class Reading(Connection):
             PathNotFound: the snapshot has no such path.
             UsageError: it is no directory.
         """
+        from holdfast.model.entry import Entry
+        from holdfast.model.node import NodeType
+        from holdfast.model.tree import load_directory
+        from holdfast.model.walk import directory_tree, lookup
+
         tree, inner = self._place(snapshot, path)
         with self._store.loader() as loader:
             node = lookup(tree, inner, loader)
@@ -50,6 +54,10 @@ class Reading(Connection):
             PathNotFound: the snapshot has no such path.
             UsageError: it is no directory.
         """
+        from holdfast.model.entry import Entry
+        from holdfast.model.node import NodeType
+        from holdfast.model.walk import directory_tree, lookup, walk
+
         tree, inner = self._place(snapshot, path)
         with self._store.loader() as loader:
             node = lookup(tree, inner, loader)
@@ -65,6 +73,9 @@ class Reading(Connection):
             PathNotFound: the snapshot has no such path.
             UsageError: it is no regular file.
         """
+        from holdfast.model.file import SnapshotFile
+        from holdfast.model.walk import lookup
+
         tree, inner = self._place(snapshot, path)
         loader = self._store.loader()
         try:
@@ -87,6 +98,8 @@ class Reading(Connection):
             PathNotFound: the snapshot has no such path.
             DamagedRepository: not all of it can be read; what was written is not complete.
         """
+        from holdfast.operations.export import ExportOptions, export
+
         tree, inner = self._place(snapshot, path)
         with self._store.loader() as loader:
             return export(tree, inner, loader, output, ExportOptions(archive))
@@ -99,6 +112,8 @@ class Reading(Connection):
             after: likewise.
             metadata: whether paths count of which only owner, mode, times or attributes changed.
         """
+        from holdfast.operations.diff import DiffOptions, diff
+
         first, first_path = self._named(before)
         second, second_path = self._named(after)
         options = DiffOptions(first_path, second_path, metadata)
@@ -118,12 +133,16 @@ class Reading(Connection):
             snapshots: where to look; everywhere when None.
             ignore_case: whether upper and lower case are equal.
         """
+        from holdfast.operations.find import FindOptions, find
+
         with self._store.loader() as loader:
             options = FindOptions(words(patterns), ignore_case)
             yield from find(self._chosen(snapshots), loader, options)
 
     def stats(self, snapshots: Sequence[str] | None = None) -> Stats:
         """What the snapshots (all when None) hold, and what it takes to store them."""
+        from holdfast.operations.stats import stats
+
         chosen = self._chosen(snapshots)
         with self._store.loader() as loader:
             return stats(chosen, loader, self._store.catalog.refresh())

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
+from holdfast.engine.connection import EXPIRE_AFTER
 from holdfast.engine.origin import about_session
 from holdfast.engine.retention import Policy, Retention
 from holdfast.errors import DamagedRepository, UsageError
 from holdfast.model.snapshot import Snapshot
-from holdfast.operations.prune import EXPIRE_AFTER, MaxUnused, PruneOptions, PruneResult, prune
 from holdfast.primitives.ids import SnapshotId
 from holdfast.progress import Progress, ProgressCallback
 from holdfast.store import RECLAIM
+
+if TYPE_CHECKING:
+    from holdfast.operations.prune import PruneResult
 
 
 class Reclaiming(Retention):
@@ -59,6 +63,8 @@ class Reclaiming(Retention):
             DamagedRepository: something is damaged; nothing is deleted then.
             BackendError: the storage fails.
         """
+        from holdfast.operations.prune import MaxUnused, PruneOptions, prune
+
         if not 0 <= expire_after < math.inf or (max_repack_size or 0) < 0:
             raise UsageError("seconds and sizes cannot be negative, nor seconds infinite")
         options = PruneOptions(

@@ -5,28 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from holdfast.engine.connection import Connection
 from holdfast.engine.origin import about_session, host_name, user_name
 from holdfast.errors import UsageError
-from holdfast.model.roles import BlobLoader
 from holdfast.model.select import parse_spec
 from holdfast.model.snapshot import is_snapshot_id
-from holdfast.operations.cat import KINDS, cat_object, cat_tree, parse_blob_id
-from holdfast.operations.check import CheckOptions, FindingKind, ReadData, check
-from holdfast.operations.repair import (
-    IndexRepair,
-    PackRepairOptions,
-    PackRepairs,
-    SnapshotRepairOptions,
-    SnapshotRepairs,
-    repair_index,
-    repair_packs,
-    repair_snapshots,
-)
-from holdfast.operations.sessions import AtWork, at_work
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from holdfast.model.roles import BlobLoader
+    from holdfast.operations.repair import IndexRepair, PackRepairs, SnapshotRepairs
+    from holdfast.operations.sessions import AtWork
 
 
 class Repairs(Connection):
@@ -48,6 +40,8 @@ class Repairs(Connection):
             DamagedRepository: the storage does not list what it holds; nothing was changed.
             BackendError: the storage fails, or refuses.
         """
+        from holdfast.operations.repair import repair_index
+
         known, _ = self._load_snapshots()
         told = Progress(progress, self._clock)
         return repair_index(self._store, known, told, dry_run=dry_run)
@@ -76,6 +70,8 @@ class Repairs(Connection):
                 pack.
             BackendError: the storage fails, or refuses.
         """
+        from holdfast.operations.repair import PackRepairOptions, repair_packs
+
         if source is not None and source._store.keys.dedup != self._store.keys.dedup:  # noqa: SLF001 - between two connections
             raise UsageError(
                 f"{source.location} names blobs differently, so nothing can be taken from it: "
@@ -99,6 +95,8 @@ class Repairs(Connection):
 
     def _damaged_packs(self, progress: Progress) -> dict[PackName, str]:
         """All packs that are damaged or missing."""
+        from holdfast.operations.check import CheckOptions, FindingKind, ReadData, check
+
         known, damaged = self._load_snapshots()
         options = CheckOptions(read_data=ReadData.parse(True), full=True)
         report = check(self._store, known, damaged, options, progress)
@@ -147,6 +145,12 @@ class Repairs(Connection):
             DamagedRepository: more turned out to be lost on the way; run it again.
             BackendError: the storage fails, or refuses.
         """
+        from holdfast.operations.repair import (
+            SnapshotRepairOptions,
+            SnapshotRepairs,
+            repair_snapshots,
+        )
+
         known, damaged = self._load_snapshots()
         chosen = known if snapshots is None else self._chosen(snapshots)
         options = SnapshotRepairOptions(
@@ -169,6 +173,8 @@ class Repairs(Connection):
 
     def sessions(self) -> AtWork:
         """Who is writing to the repository, and which reclaims wait for whom."""
+        from holdfast.operations.sessions import at_work
+
         return at_work(self._store, self._clock.now_ns())
 
     def expire_session(self, session: str, *, no_other_writers: bool = False) -> bool:
@@ -216,6 +222,8 @@ class Repairs(Connection):
             SnapshotNotFound, PathNotFound: there is none.
             DamagedRepository: it is damaged.
         """
+        from holdfast.operations.cat import KINDS, cat_object, cat_tree, parse_blob_id
+
         if kind not in KINDS:
             raise UsageError(f"there is no {kind!r} to look at: choose one of {', '.join(KINDS)}")
         if kind == "snapshot" and not is_snapshot_id(name):
@@ -231,6 +239,8 @@ class Repairs(Connection):
             return loader.load(blob)
 
     def _tree(self, name: str) -> tuple[BlobId, bytes]:
+        from holdfast.operations.cat import parse_blob_id
+
         spec, path = parse_spec(name)
         tree = parse_blob_id(spec) or self.snapshot(spec).tree
         return tree, os.fsencode(path)

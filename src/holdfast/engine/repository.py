@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from holdfast.engine.backups import Backups
 from holdfast.engine.connection import PathLike, Words, words
@@ -13,18 +14,11 @@ from holdfast.engine.reclaiming import Reclaiming
 from holdfast.engine.repairs import Repairs
 from holdfast.engine.retention import Retention
 from holdfast.errors import UsageError
-from holdfast.filesystem import Patterns
-from holdfast.operations.check import CheckOptions, CheckReport, ReadData, check
-from holdfast.operations.restore import (
-    OnAction,
-    Overwrite,
-    RestoreOptions,
-    RestoreResult,
-    VerifyResult,
-    restore,
-    verify_restore,
-)
 from holdfast.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from holdfast.operations.check import CheckReport
+    from holdfast.operations.restore import OnAction, Overwrite, RestoreResult, VerifyResult
 
 
 class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyManagement):
@@ -75,6 +69,9 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
             SnapshotNotFound, PathNotFound: it is not there.
             BackendError: the storage fails.
         """
+        from holdfast.filesystem import Patterns
+        from holdfast.operations.restore import RestoreOptions, restore
+
         found, inner = self._named(snapshot)
         options = RestoreOptions(
             include=None if include is None else Patterns(words(include)),
@@ -99,6 +96,8 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
 
     def verify_restore(self, snapshot: str, target: PathLike) -> VerifyResult:
         """Compare what was restored into a directory with the snapshot, content and metadata."""
+        from holdfast.operations.restore import RestoreOptions, verify_restore
+
         found, inner = self._named(snapshot)
         with self._store.loader() as loader:
             return verify_restore(found.tree, inner, target, loader, RestoreOptions())
@@ -120,6 +119,8 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
             full: read the trailer of every pack and compare it with the index.
             progress: called with `ProgressEvent`s.
         """
+        from holdfast.operations.check import CheckOptions, ReadData, check
+
         options = CheckOptions(
             read_data=ReadData.parse(read_data), full=full, everything=snapshots is None
         )
@@ -131,6 +132,8 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
 
 
 def _overwrite(policy: str) -> Overwrite:
+    from holdfast.operations.restore import Overwrite
+
     try:
         return Overwrite(policy)
     except ValueError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from holdfast.filesystem import Problem
-from holdfast.model.snapshot import Snapshot
-from holdfast.operations.backup import BackupOutcome
+if TYPE_CHECKING:
+    from holdfast.filesystem import Problem
+    from holdfast.model.snapshot import Snapshot
+    from holdfast.operations.backup import BackupOutcome
 
 
 @dataclass(frozen=True, slots=True)

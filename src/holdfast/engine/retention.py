@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TypeAlias
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from holdfast.engine.connection import Connection, Words, resolved, words
 from holdfast.engine.origin import about_session, host_name, user_name
 from holdfast.errors import DamagedRepository, SnapshotNotFound, UsageError
 from holdfast.model.labels import new_hold
-from holdfast.model.retention import RetentionPolicy
 from holdfast.model.select import Filter, GroupKey, ordered, resolve
 from holdfast.model.snapshot import Snapshot
-from holdfast.operations.forget import (
-    ForgetOptions,
-    ForgetPlan,
-    ForgetResult,
-    PassedOver,
-    forget,
-    judge,
-    pick,
-    rehearse,
-)
-from holdfast.operations.tag import TagOptions, TagResult, tag
-from holdfast.operations.undelete import ForgottenSnapshot, list_forgotten, undelete
 from holdfast.primitives.ids import SnapshotId
 from holdfast.progress import Progress, ProgressCallback
 
+if TYPE_CHECKING:
+    from holdfast.model.retention import RetentionPolicy
+    from holdfast.operations.forget import ForgetOptions, ForgetPlan, ForgetResult
+    from holdfast.operations.tag import TagResult
+    from holdfast.operations.undelete import ForgottenSnapshot
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Policy: TypeAlias = RetentionPolicy | Mapping[str, object] | str
+Policy: TypeAlias = Union["RetentionPolicy", Mapping[str, object], str]
 """Whatever says what a policy is, see `RetentionPolicy.parse`."""
 
 
@@ -80,6 +72,8 @@ class Retention(Connection):
                 held, or it is the last of its group. Nothing was removed.
             SnapshotNotFound: there is no such snapshot. Nothing was removed.
         """
+        from holdfast.operations.forget import ForgetOptions, forget, rehearse
+
         wanted = Filter(host=host, tags=words(tags or ()), paths=words(paths or ()))
         if snapshots is not None and (policy is not None or wanted != Filter()):
             raise UsageError("give either snapshots, or a policy or a filter")
@@ -104,6 +98,8 @@ class Retention(Connection):
 
     def forgotten(self) -> list[ForgottenSnapshot]:
         """The snapshots that were forgotten and may still be brought back, oldest first."""
+        from holdfast.operations.undelete import list_forgotten
+
         return list_forgotten(self._store, self._clock.now_ns())
 
     def undelete(self, name: str, *, progress: ProgressCallback | None = None) -> Snapshot:
@@ -119,6 +115,8 @@ class Retention(Connection):
             AmbiguousSnapshot: several ids begin so.
             DamagedRepository: its data was reclaimed already, or is damaged. Nothing was made.
         """
+        from holdfast.operations.undelete import undelete
+
         known = [each.snapshot for each in self.forgotten()]
         try:
             old = resolve(known, name)
@@ -165,6 +163,8 @@ class Retention(Connection):
             UsageError: that makes no sense. Nothing was done.
             SnapshotNotFound: there is no such snapshot. Nothing was done.
         """
+        from holdfast.operations.tag import TagOptions, tag
+
         if until is not None and hold is None:
             raise UsageError("a time until when makes sense for a hold only")
         now_ns = self._clock.now_ns()
@@ -208,6 +208,8 @@ def _plan_named(
     options: ForgetOptions,
 ) -> ForgetPlan:
     """Remove what is named, or nothing."""
+    from holdfast.operations.forget import ForgetPlan, pick
+
     if not names:
         raise UsageError("no snapshot is named, so nothing is removed")
     broken = {_id_of(error): error for error in damaged}
@@ -234,6 +236,9 @@ def _plan_selected(
     options: ForgetOptions,
 ) -> ForgetPlan:
     """Remove what a filter admits, or of that what a policy does not keep."""
+    from holdfast.model.retention import RetentionPolicy
+    from holdfast.operations.forget import ForgetPlan, PassedOver, judge, pick
+
     if policy is None and wanted == Filter():
         raise UsageError("nothing says what to forget: give snapshots, a policy or a filter")
     parsed = None if policy is None else RetentionPolicy.parse(policy)
@@ -272,6 +277,8 @@ def _moment(time_ns: int) -> datetime:
 def _zone(given: tzinfo | str | None) -> tzinfo | None:
     if not isinstance(given, str):
         return given
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(given)
     except (KeyError, ValueError, OSError):

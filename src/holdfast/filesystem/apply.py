@@ -29,7 +29,7 @@ _HOLD: Final[int] = (
 _NO_ID: Final = (1 << 32) - 1
 """What ``chown`` takes for "leave it as it is"."""
 
-_SAFE_TIMES: Final = range(1 << 31)
+SAFE_TIMES: Final = range(1 << 31)
 """Seconds that every file system can store; for others it is checked what came of them."""
 
 _OURS: Final = (b"user.", b"system.posix_acl_")
@@ -51,11 +51,11 @@ def wanted_mode(node: Node, status: os.stat_result) -> int:
     return mode
 
 
-def apply_to_new_file(fd: int, node: Node, tell: OnFailure, *, inherits: bool) -> None:
-    """Finish a file that was just created.
+def apply_to_new(fd: int, node: Node, tell: OnFailure, *, inherits: bool) -> None:
+    """Finish a file or directory that was just created.
 
     Args:
-        fd: descriptor of the file.
+        fd: its descriptor.
         node: what it is to become.
         tell: see `OnFailure`.
         inherits: its directory may have given it attributes that the snapshot does not know.
@@ -104,7 +104,9 @@ def apply_to_name(fd: int, name: bytes, node: Node, tell: OnFailure) -> None:
         _step(
             "owner",
             tell,
-            lambda: os.chown(name, *_owner(node), dir_fd=fd, follow_symlinks=False),
+            lambda: os.chown(
+                name, *checked_owner(node.uid, node.gid), dir_fd=fd, follow_symlinks=False
+            ),
         )
     if node.xattrs:
         _apply_xattrs(xattr_path(fd, name), node.xattrs, tell)
@@ -120,15 +122,16 @@ def _step(operation: str, tell: OnFailure, action: Callable[[], object]) -> None
         tell(TargetError(operation, error))
 
 
-def _owner(node: Node) -> tuple[int, int]:
-    if _NO_ID in (node.uid, node.gid):
+def checked_owner(uid: int, gid: int) -> tuple[int, int]:
+    """An owner; OverflowError if no file can have it."""
+    if _NO_ID in (uid, gid):
         raise OverflowError(f"owner {_NO_ID} cannot be given to a file")
-    return node.uid, node.gid
+    return uid, gid
 
 
 def _change_owner(fd: int, node: Node, tell: OnFailure) -> None:
     try:
-        os.fchown(fd, *_owner(node))
+        os.fchown(fd, *checked_owner(node.uid, node.gid))
     except (OSError, OverflowError) as error:
         tell(TargetError("owner", error))
 
@@ -169,7 +172,7 @@ def _change_times(entry: int | tuple[int, bytes], node: Node, tell: OnFailure) -
     """Set atime and mtime to the node's mtime, or to what comes nearest."""
     try:
         _set_times(entry, node.mtime)
-        if node.mtime // 10**9 in _SAFE_TIMES:
+        if node.mtime // 10**9 in SAFE_TIMES:
             return
         status = os.fstat(entry) if isinstance(entry, int) else os.lstat(entry[1], dir_fd=entry[0])
         stored = status.st_mtime_ns

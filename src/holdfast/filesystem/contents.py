@@ -17,14 +17,14 @@ from holdfast.errors import DamagedRepository
 from holdfast.filesystem.target import TargetError
 from holdfast.model.content import iter_items
 from holdfast.model.node import Content, Item
-from holdfast.model.roles import BlobLoader
+from holdfast.model.roles import BlobLoader, view_blob
 
 AHEAD: Final = 32
 """Pieces of one file that are asked for ahead of their use."""
 
 _BLOCK: Final = 1 << 20
 
-Piece: TypeAlias = tuple[int, bytes | int]
+Piece: TypeAlias = tuple[int, bytes | memoryview | int]
 
 
 class Written(NamedTuple):
@@ -63,11 +63,11 @@ def _ask(items: Iterator[tuple[int, Item]], loader: BlobLoader) -> list[tuple[in
     return window
 
 
-def _load(item: Item, loader: BlobLoader) -> bytes | int:
+def _load(item: Item, loader: BlobLoader) -> memoryview | int:
     if isinstance(item, int):
         return item
     blob, length = item
-    data = loader.load(blob)
+    data = view_blob(loader, blob)
     if len(data) != length:
         raise DamagedRepository(f"blob {blob.hex()}", f"{len(data)} bytes instead of {length}")
     return data
@@ -88,7 +88,7 @@ def write_pieces(fd: int, pieces: Iterable[Piece], size: int, *, sparse: bool) -
     """
     written = end = 0
     for offset, data in pieces:
-        if isinstance(data, int) or (sparse and _is_zero(data)):
+        if isinstance(data, int) or (sparse and _is_zero(bytes(data))):
             continue
         _write(fd, data, offset)
         written += len(data)
@@ -121,7 +121,7 @@ def update_pieces(fd: int, pieces: Iterable[Piece], size: int, *, sparse: bool) 
             for start, length in _dirt(fd, offset, min(offset + data, before)):
                 _write(fd, bytes(length), start)
                 written += length
-        elif not _holds(fd, data, offset, zeros_implied=sparse):
+        elif not _holds(fd, bytes(data), offset, zeros_implied=sparse):
             _write(fd, data, offset)
             written += len(data)
     if _size_of(fd) != size:
@@ -142,7 +142,7 @@ def first_difference(fd: int, pieces: Iterable[Piece]) -> int | None:
         if isinstance(data, int):
             if next(_dirt(fd, offset, offset + data), None) is not None:
                 return offset
-        elif not _holds(fd, data, offset, zeros_implied=False):
+        elif not _holds(fd, bytes(data), offset, zeros_implied=False):
             return offset
     return None
 
@@ -167,7 +167,7 @@ def _holds(fd: int, data: bytes, offset: int, *, zeros_implied: bool) -> bool:
     return zeros_implied and len(found) < len(data) and _is_zero(found) and _is_zero(data)
 
 
-def _write(fd: int, data: bytes, offset: int) -> None:
+def _write(fd: int, data: bytes | memoryview, offset: int) -> None:
     try:
         done = os.pwrite(fd, data, offset)
         while done < len(data):

@@ -8,12 +8,10 @@ import os
 import pwd
 import stat
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from holdfast.model.node import Content, Node, NodeType
-
-Xattrs: TypeAlias = tuple[tuple[bytes, bytes], ...]
-"""Extended attributes as (name, value), sorted by name, POSIX ACLs among them."""
+from holdfast.model.node import Xattrs as Xattrs  # noqa: PLC0414 - others import it from here
 
 _TYPES: Final = {
     stat.S_IFREG: NodeType.FILE,
@@ -41,6 +39,14 @@ class Owners:
     def __init__(self) -> None:
         self._users: dict[int, str | None] = {}
         self._groups: dict[int, str | None] = {}
+        self._names: dict[tuple[int, int], tuple[str | None, str | None]] = {}
+
+    def names(self, uid: int, gid: int) -> tuple[str | None, str | None]:
+        """The names of a user and a group, as from `user` and `group`."""
+        found = self._names.get((uid, gid))
+        if found is None:
+            found = self._names[uid, gid] = (self.user(uid), self.group(gid))
+        return found
 
     def user(self, uid: int) -> str | None:
         """The user's name; None when there is none, or it is not text."""
@@ -102,8 +108,7 @@ def node_from_stat(
         stat.S_IMODE(status.st_mode),
         status.st_uid,
         status.st_gid,
-        owners.user(status.st_uid),
-        owners.group(status.st_gid),
+        *owners.names(status.st_uid, status.st_gid),
         status.st_mtime_ns,
         status.st_ctime_ns,
         status.st_ino,

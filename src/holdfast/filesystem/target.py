@@ -29,7 +29,9 @@ from holdfast.filesystem.handles import LIST, PASS, DirectoryStack
 ATTEMPTS: Final = 8
 """How often a directory is tried anew when somebody swaps it while it is being entered."""
 
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Create a file that is not there yet."""
+
 _OLD_FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OWNER: Final = stat.S_IRWXU
 _TEMPORARY: Final = re.compile(rb"\.holdfast-[0-9a-f]{16}-([0-9]+|\xc3\xa9)")
@@ -53,15 +55,22 @@ class TargetError(Exception):
 
 
 class TemporaryNames:
-    """Names for entries that are not complete yet; different in every run, never used twice."""
+    """Names for entries that are not complete yet; different in every run, never used twice.
 
-    def __init__(self) -> None:
-        self._prefix = b".holdfast-" + secrets.token_hex(8).encode() + b"-"
+    Attributes:
+        prefix: what they all begin with.
+
+    Args:
+        prefix: of names that nobody else gives, from another one; a fresh one when it is None.
+    """
+
+    def __init__(self, prefix: bytes | None = None) -> None:
+        self.prefix = prefix or b".holdfast-" + secrets.token_hex(8).encode() + b"-"
         self._numbers = count()
 
     def __next__(self) -> bytes:
         """A fresh name; safe to ask for from several threads."""
-        return self._prefix + b"%d" % next(self._numbers)
+        return self.prefix + b"%d" % next(self._numbers)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -95,7 +104,7 @@ def folds_names(fd: int) -> bool:
     others = (composed.upper(), unicodedata.normalize("NFD", composed))
     name = composed.encode()
     try:
-        os.close(os.open(name, _NEW_FILE, 0o600, dir_fd=fd))
+        os.close(os.open(name, NEW_FILE, 0o600, dir_fd=fd))
     except OSError as error:
         if error.errno in {errno.EILSEQ, errno.EINVAL}:
             return True
@@ -272,7 +281,7 @@ def create_file(fd: int, name: bytes) -> int:
         TargetError: it cannot be created.
     """
     try:
-        return os.open(name, _NEW_FILE, 0o600, dir_fd=fd)
+        return os.open(name, NEW_FILE, 0o600, dir_fd=fd)
     except OSError as error:
         raise TargetError("create", error) from error
 
@@ -348,3 +357,10 @@ def discard(fd: int, temporary: bytes) -> None:
         os.unlink(temporary, dir_fd=fd)
     except OSError:  # the failure that led here is the one that is reported
         return
+
+
+def discard_all(fd: int, names: TemporaryNames) -> None:
+    """Remove from a directory what has a temporary name, after whoever was at work there died."""
+    for name in names_in(fd):
+        if name.startswith(names.prefix):
+            discard(fd, name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
+from holdfast.errors import DamagedRepository
 from holdfast.primitives.ids import BlobId
 
 
@@ -23,6 +24,47 @@ class BlobLoader(Protocol):
 
         A blob that is missing or damaged is not an error here: `load` will say so.
         """
+
+
+@runtime_checkable
+class ViewLoader(Protocol):
+    """What a `BlobLoader` can do beside that if it need not copy blobs to give them."""
+
+    def view(self, blob: BlobId) -> memoryview:
+        """As `BlobLoader.load`; the bytes stay as they are as long as the view is held."""
+
+    def views(self, blobs: Sequence[BlobId]) -> Iterator[tuple[int, memoryview | None]]:
+        """Begin to read many blobs; the iterator gives them in whatever order is quickest.
+
+        Returns:
+            An iterator of (position in `blobs`, view of the blob or None). None is a blob that
+            cannot be had so; `view` tries everything, and says what is wrong.
+        """
+
+
+def view_blob(loader: BlobLoader, blob: BlobId) -> memoryview:
+    """See `ViewLoader.view`; from any loader."""
+    return loader.view(blob) if isinstance(loader, ViewLoader) else memoryview(loader.load(blob))
+
+
+def view_blobs(
+    loader: BlobLoader, blobs: Sequence[BlobId]
+) -> Iterator[tuple[int, memoryview | None]]:
+    """See `ViewLoader.views`; from any loader."""
+    if isinstance(loader, ViewLoader):
+        return loader.views(blobs)
+    loader.prefetch(blobs)
+    return _one_by_one(loader, blobs)
+
+
+def _one_by_one(
+    loader: BlobLoader, blobs: Sequence[BlobId]
+) -> Iterator[tuple[int, memoryview | None]]:
+    for position, blob in enumerate(blobs):
+        try:
+            yield position, memoryview(loader.load(blob))
+        except DamagedRepository:
+            yield position, None
 
 
 class TreeSaver(Protocol):

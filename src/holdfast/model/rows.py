@@ -6,41 +6,30 @@ most of its cost. So the entries are turned into columns, and each rule is one p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from operator import itemgetter, lt
 from types import NoneType
-from typing import TypeAlias, cast
+from typing import NoReturn, cast
 
 from holdfast.model.content import check_content
-from holdfast.model.node import Node, NodeType
+from holdfast.model.node import Node, NodeType, Payload, Row, node_of
 from holdfast.primitives import codec
 from holdfast.primitives.ids import ID_SIZE
 
 MAX_NAME = 4096
 """Longest name in bytes."""
 
-Row: TypeAlias = tuple[object, ...]
-
-_INTEGER: set[type] = {int, NodeType}
-_TEXT: set[type] = {str, NoneType}
-_TYPES: dict[str, set[type]] = {
-    "name": {bytes},
-    "type": _INTEGER,
-    "mode": _INTEGER,
-    "uid": _INTEGER,
-    "gid": _INTEGER,
-    "user": _TEXT,
-    "group": _TEXT,
-    "mtime": _INTEGER,
-    "ctime": _INTEGER,
-    "inode": _INTEGER,
-    "size": _INTEGER,
-    "payload": {NoneType, bytes, int, tuple},
-    "filesystem": {NoneType, int},
-    "xattrs": {tuple},
-    "extra": {NoneType, dict},
+_TYPES: dict[str, frozenset[type]] = {
+    "name": frozenset({bytes}),
+    **dict.fromkeys(("type", "mode", "uid", "gid"), frozenset({int, NodeType})),
+    **dict.fromkeys(("user", "group"), frozenset({str, NoneType})),
+    **dict.fromkeys(("mtime", "ctime", "inode", "size"), frozenset({int, NodeType})),
+    "payload": frozenset({NoneType, bytes, int, tuple}),
+    "filesystem": frozenset({NoneType, int}),
+    "xattrs": frozenset({tuple}),
+    "extra": frozenset({NoneType, dict}),
 }
+_TEXT = _TYPES["user"]
 _MOST: dict[str, int] = {
     "mode": 0o7777,
     "uid": (1 << 32) - 1,
@@ -56,58 +45,93 @@ _WIDE_INTEGER = 16
 _FILE, _DIRECTORY, _SYMLINK = int(NodeType.FILE), int(NodeType.DIRECTORY), int(NodeType.SYMLINK)
 
 
-_node = partial(tuple.__new__, Node)  # what Node._make does, without a Python call per entry
 _mtime = itemgetter(Node._fields.index("mtime"))
 _ctime = itemgetter(Node._fields.index("ctime"))
 
 
-def decode_nodes(rows: Sequence[object]) -> list[Node]:
-    """The nodes of a page's rows; ValueError when anything about them is wrong."""
+def decode_rows(rows: Sequence[object]) -> Sequence[Row]:
+    """The rows of a page as those of nodes; ValueError when anything about them is wrong."""
     if not rows:
-        return []
+        return ()
     if set(map(type, rows)) != {tuple}:
         raise ValueError("an entry is not an array")
-    entries = cast("Sequence[Row]", rows)
-    if set(map(len, entries)) != {len(Node._fields)}:
+    found = cast("Sequence[Row]", rows)
+    if set(map(len, found)) != {len(Node._fields)}:
         raise ValueError(f"an entry has not {len(Node._fields)} fields")
-    nodes = list(map(_node, entries))
     try:
-        check_nodes(nodes)
+        check_nodes(found)
     except ValueError:
-        if not any(isinstance(time, bytes) for node in nodes for time in _times(node)):
+        if not any(isinstance(time, bytes) for row in found for time in _times(row)):
             raise
-        nodes = [_narrowed(node) for node in nodes]
-        check_nodes(nodes)
-    return nodes
+        found = [_narrowed(node_of(row)) for row in found]
+        check_nodes(found)
+    return found
 
 
-def encode_nodes(nodes: Sequence[Node]) -> Sequence[Node]:
+def encode_nodes(nodes: Sequence[Row]) -> Sequence[Row]:
     """The nodes, at least one, as msgpack can encode them: times beyond 64 bits are bytes."""
     for time in (_mtime, _ctime):
         if _is_wide(min(map(time, nodes))) or _is_wide(max(map(time, nodes))):
-            return [_widened(node) for node in nodes]
+            return [_widened(node_of(node)) for node in nodes]
     return nodes
 
 
-def check_nodes(nodes: Sequence[Node]) -> None:
+def check_nodes(nodes: Sequence[Row]) -> None:
     """Refuse nodes that are no page of a directory, for whatever reason (ValueError)."""
-    columns: dict[str, Sequence[object]] = dict(
-        zip(Node._fields, zip(*nodes, strict=True), strict=True)
-    )
-    for field, allowed in _TYPES.items():
-        if not set(map(type, columns[field])) <= allowed:
-            raise ValueError(f"an entry's {field} is of the wrong type")
+    count = len(nodes)
+    (
+        names, kinds, modes, uids, gids, users, groups, mtimes, ctimes, inodes, sizes, payloads,
+        filesystems, xattrs, extras,
+    ) = columns = tuple(zip(*nodes, strict=True))  # fmt: skip
+    # Columns of one type are looked at together: few passes over much are what is quick.
+    numbers = (*modes, *uids, *gids, *inodes, *sizes)
+    types = list(map(type, (*numbers, *kinds, *mtimes, *ctimes)))
+    if (
+        types.count(int) != len(types)
+        or list(map(type, names)).count(bytes) != count
+        or not _TEXT.issuperset(map(type, (*users, *groups)))
+    ):
+        _check_types(columns)
+    if (
+        min(numbers) < 0
+        or max(modes) > _MOST["mode"]
+        or max(inodes) > _MOST["inode"]
+        or max(sizes) > _MOST["size"]
+        or max((*uids, *gids)) > _MOST["uid"]
+    ):
+        _refuse_range(columns)
+    _check_names(names)
+    if xattrs.count(()) != count:
+        _check_type("xattrs", xattrs)
+        _check_xattrs(xattrs)
+    if filesystems.count(None) != count or extras.count(None) != count:
+        _check_type("filesystem", filesystems)
+        _check_type("extra", extras)
+        _check_rare(filesystems, extras)
+    for entry in zip(kinds, sizes, payloads, strict=True):
+        kind, size, payload = entry
+        # Nearly every entry of nearly every tree: a file of one blob, or a directory.
+        named = type(payload) is bytes and len(payload) == ID_SIZE
+        if not named or not (size if kind == _FILE else kind == _DIRECTORY and not size):
+            _check_payload(*entry)
+
+
+def _check_types(columns: Sequence[Sequence[object]]) -> None:
+    for field, column in zip(_TYPES, columns, strict=True):
+        _check_type(field, column)
+
+
+def _check_type(field: str, column: Iterable[object]) -> None:
+    if not _TYPES[field].issuperset(map(type, column)):
+        raise ValueError(f"an entry's {field} is of the wrong type")
+
+
+def _refuse_range(columns: Sequence[Sequence[object]]) -> NoReturn:
     for field, most in _MOST.items():
-        numbers = cast("Sequence[int]", columns[field])
+        numbers = cast("Sequence[int]", columns[Node._fields.index(field)])
         if min(numbers) < 0 or max(numbers) > most:
-            raise ValueError(f"an entry's {field} is out of range")
-    _check_names(cast("Sequence[bytes]", columns["name"]))
-    _check_payloads(nodes)
-    if any(columns["xattrs"]):
-        _check_xattrs(cast("Sequence[Row]", columns["xattrs"]))
-    for field in ("filesystem", "extra"):
-        if columns[field].count(None) != len(nodes):
-            _check_rare(nodes)
+            break
+    raise ValueError(f"an entry's {field} is out of range")
 
 
 def _check_names(names: Sequence[bytes]) -> None:
@@ -118,20 +142,17 @@ def _check_names(names: Sequence[bytes]) -> None:
         raise ValueError("a name contains '/' or NUL")
     if not names[0] or b"." in names or b".." in names:
         raise ValueError("a name is empty, '.' or '..'")
-    if max(map(len, names)) > MAX_NAME:
+    if len(joined) > MAX_NAME and max(map(len, names)) > MAX_NAME:
         raise ValueError(f"a name has more than {MAX_NAME} bytes")
 
 
-def _check_payloads(nodes: Sequence[Node]) -> None:
-    for _, kind, _, _, _, _, _, _, _, _, size, payload, _, _, _ in nodes:
-        # Nearly every entry of nearly every tree: a file of one blob, or a directory.
-        named = type(payload) is bytes and len(payload) == ID_SIZE
-        if named and ((kind == _FILE and size) or (kind == _DIRECTORY and not size)):
-            continue
-        if kind == _FILE:
+def _check_payload(kind: int, size: int, payload: Payload) -> None:
+    _check_type("payload", (payload,))
+    if kind == _FILE:
+        if payload is not None or size:  # else it is empty
             check_content(payload, size)
-        elif not _is_payload(kind, size, payload):
-            raise ValueError("an entry's size and payload are none of its type")
+    elif not _is_payload(kind, size, payload):
+        raise ValueError("an entry's size and payload are none of its type")
 
 
 def _is_payload(kind: int, size: int, payload: object) -> bool:
@@ -143,7 +164,7 @@ def _is_payload(kind: int, size: int, payload: object) -> bool:
     return kind in _EMPTY and payload is None and not size
 
 
-def _check_xattrs(column: Sequence[Row]) -> None:
+def _check_xattrs(column: Sequence[Sequence[object]]) -> None:
     for xattrs in column:
         names: list[bytes] = []
         for pair in xattrs:
@@ -156,16 +177,17 @@ def _check_xattrs(column: Sequence[Row]) -> None:
             raise ValueError("extended attributes are not in ascending order")
 
 
-def _check_rare(nodes: Sequence[Node]) -> None:
+def _check_rare(filesystems: Iterable[int | None], extras: Iterable[object]) -> None:
     """The fields that few entries have."""
-    for node in nodes:
-        if node.filesystem is not None and not 0 <= node.filesystem <= _MAX_ORDINAL:
+    for filesystem in filesystems:
+        if filesystem is not None and not 0 <= filesystem <= _MAX_ORDINAL:
             raise ValueError("an entry's filesystem is out of range")
-        codec.check_depth(node.extra)
+    for extra in extras:
+        codec.check_depth(extra)
 
 
-def _times(node: Node) -> tuple[object, object]:
-    return node.mtime, node.ctime
+def _times(row: Row) -> tuple[object, object]:
+    return _mtime(row), _ctime(row)
 
 
 def _is_wide(time: object) -> bool:

@@ -28,13 +28,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from holdfast.errors import DamagedRepository
-from holdfast.model.node import Node
+from holdfast.model.node import Node, Row, node_of
 from holdfast.model.roles import BlobLoader, TreeSaver
-from holdfast.model.rows import check_nodes, decode_nodes, encode_nodes
+from holdfast.model.rows import check_nodes, decode_rows, encode_nodes
 from holdfast.primitives import codec, hashing
 from holdfast.primitives.ids import ID_SIZE, BlobId
 
@@ -78,7 +79,7 @@ class _Child(NamedTuple):
     entries: int
 
 
-def save_directory(nodes: Iterable[Node], saver: TreeSaver) -> BlobId:
+def save_directory(nodes: Iterable[Row], saver: TreeSaver) -> BlobId:
     """Store a directory's entries, in whatever order they come; returns the tree's id.
 
     Raises:
@@ -119,6 +120,32 @@ def load_directory(
     Raises:
         DamagedRepository: a page is missing or damaged, or is no page of a directory.
     """
+    for page in _leaves(tree, loader, after, on_damage, on_page):
+        yield from map(node_of, page)
+
+
+def load_rows(tree: BlobId, loader: BlobLoader) -> tuple[list[Row], list[BlobId]]:
+    """A directory's entries in order of their names, and the ids of its pages, its own first.
+
+    Raises:
+        DamagedRepository: a page is missing or damaged, or is no page of a directory.
+    """
+    level, rows, _ = _load_page(_Page(tree, None, b"", None, 0), loader)
+    if level == 0:
+        return list(rows), [tree]
+    pages: list[BlobId] = []
+    leaves = _leaves(tree, loader, b"", None, pages.append)
+    return list(chain.from_iterable(leaves)), pages
+
+
+def _leaves(
+    tree: BlobId,
+    loader: BlobLoader,
+    after: bytes,
+    on_damage: OnDamage | None,
+    on_page: OnPage | None,
+) -> Iterator[Sequence[Row]]:
+    """The entries of one page after another; the arguments are as for `load_directory`."""
     pending = [_Page(tree, None, b"", None, 0)]
     while pending:
         page = pending.pop()
@@ -127,15 +154,15 @@ def load_directory(
         if on_page is not None:
             on_page(page.id)
         try:
-            level, nodes, children = _load_page(page, loader)
+            level, rows, children = _load_page(page, loader)
         except DamagedRepository as error:
             if on_damage is None:
                 raise
             on_damage(error)
             continue
         if level == 0:
-            start = bisect_right(nodes, after, key=_name) if after else 0
-            yield from nodes[start:] if start else nodes
+            start = bisect_right(rows, after, key=_name) if after else 0
+            yield rows[start:] if start else rows
         else:
             below = _pages(children, level - 1, page.end)
             pending += [
@@ -151,27 +178,27 @@ def find_entry(tree: BlobId, name: bytes, loader: BlobLoader) -> Node | None:
     """
     page = _Page(tree, None, b"", None, 0)
     while True:
-        level, nodes, children = _load_page(page, loader)
-        index = bisect_right(nodes if level == 0 else children, name, key=_name) - 1
+        level, rows, children = _load_page(page, loader)
+        index = bisect_right(rows if level == 0 else children, name, key=_name) - 1
         if index < 0:
             return None
         if level == 0:
-            return nodes[index] if nodes[index].name == name else None
+            return node_of(rows[index]) if rows[index][0] == name else None
         page = _pages(children, level - 1, page.end)[index]
 
 
-def _load_page(page: _Page, loader: BlobLoader) -> tuple[int, list[Node], list[_Child]]:
+def _load_page(page: _Page, loader: BlobLoader) -> tuple[int, Sequence[Row], list[_Child]]:
     """Read a page: its level, and its entries or its children."""
     data = loader.load(page.id)
     try:
-        level, rows = _decode_page(data)
-        nodes = decode_nodes(rows) if level == 0 else []
-        children = _decode_children(rows) if level else []
+        level, values = _decode_page(data)
+        rows = decode_rows(values) if level == 0 else ()
+        children = _decode_children(values) if level else []
         if page.level is not None:
-            _check_place(page, level, nodes, children)
+            _check_place(page, level, rows, children)
     except ValueError as error:
         raise DamagedRepository(f"tree {page.id.hex()}", str(error)) from None
-    return level, nodes, children
+    return level, rows, children
 
 
 def _decode_page(data: bytes) -> tuple[int, tuple[object, ...]]:
@@ -204,13 +231,13 @@ def _decode_children(rows: tuple[object, ...]) -> list[_Child]:
     return children
 
 
-def _check_place(page: _Page, level: int, nodes: list[Node], children: list[_Child]) -> None:
+def _check_place(page: _Page, level: int, rows: Sequence[Row], children: list[_Child]) -> None:
     """Whether a page is what the inner node above it says."""
-    count = sum(child.entries for child in children) if level else len(nodes)
+    count = sum(child.entries for child in children) if level else len(rows)
     if level != page.level or count != page.entries:
         raise ValueError("a page is not of the level or number of entries that its parent says")
-    first = children[0].first if level else nodes[0].name
-    last = children[-1].first if level else nodes[-1].name
+    first = children[0].first if level else rows[0][0]
+    last = children[-1].first if level else rows[-1][0]
     if first != page.first or (page.end is not None and last >= page.end):
         raise ValueError("a page does not cover the names that its parent says")
 
@@ -224,10 +251,10 @@ def _pages(children: list[_Child], level: int, end: bytes | None) -> list[_Page]
     ]
 
 
-def _save_pages(rows: Sequence[Node], saver: TreeSaver) -> BlobId:
+def _save_pages(rows: Sequence[Row], saver: TreeSaver) -> BlobId:
     """Store a directory that one page cannot hold."""
     sizes = [len(codec.pack(row)) for row in rows]
-    names = [row.name for row in rows]
+    names = [row[0] for row in rows]
     children = [
         _Child(names[start], saver.save_tree(codec.pack([0, rows[start:end]])), end - start)
         for start, end in _cut(names, sizes, 0, saver.page_key)

@@ -50,12 +50,16 @@ class Unreadable(Exception):  # noqa: N818 - never leaves backup: it becomes a p
 
 
 class Ingest:
-    """Stores the bytes of files through one buffer and one chunker. Used by one thread."""
+    """Stores the bytes of files through one buffer and one chunker. Used by one thread.
+
+    Attributes:
+        small: a file of at most so many bytes is never cut.
+    """
 
     def __init__(self, saver: BlobSaver, params: ChunkerParams, seed: bytes) -> None:
         self._saver = saver
         self._chunker: Chunker = open_chunker(params, seed)
-        self._small = params.min_size
+        self.small = params.min_size
         self._buffer = memoryview(bytearray(max(BUFFER_SIZE, 4 * params.max_size)))
 
     def file(
@@ -75,8 +79,12 @@ class Ingest:
         """
         size = status.st_size
         owner = status.st_uid
-        if size <= self._small:
-            return self._small_file(descriptor, size, ("small", owner))
+        if size <= self.small:
+            try:
+                data = os.pread(descriptor, size, 0)
+            except OSError as error:
+                raise Unreadable(error) from error
+            return len(data), self.small_file(data, status)
         builder = ContentBuilder(self._saver)
         group = ("large" if size >= LARGE else "small", owner)
         for offset, length, is_hole in _extents(descriptor, status):
@@ -86,14 +94,11 @@ class Ingest:
                 break  # the file has become shorter
         return builder.finish()
 
-    def _small_file(self, descriptor: int, size: int, group: Group) -> tuple[int, Content | None]:
-        try:
-            data = os.pread(descriptor, size, 0)
-        except OSError as error:
-            raise Unreadable(error) from error
+    def small_file(self, data: bytes, status: os.stat_result) -> BlobId | None:
+        """Store a small file of that status, all of which was read; returns its content."""
         if not data:
-            return 0, None
-        return len(data), self._saver.save_data(memoryview(data), group)
+            return None
+        return self._saver.save_data(memoryview(data), ("small", status.st_uid))
 
     def stream(self, fill: Fill, group: Group, builder: ContentBuilder) -> int:
         """Cut and store a stream to its end; returns its length in bytes."""

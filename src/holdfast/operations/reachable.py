@@ -17,6 +17,8 @@ from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import Group
 
+_FILE, _DIRECTORY = int(NodeType.FILE), int(NodeType.DIRECTORY)
+
 
 class Marking(Protocol):
     """Where blobs are marked, such as `holdfast.store.Marks`."""
@@ -57,12 +59,15 @@ def _mark_tree(tree: BlobId, loader: BlobLoader, marks: Marking, progress: Progr
         directory = pending.pop()
         if not marks.add(directory):
             continue
+        files = 0
         for node in load_directory(directory, loader, on_page=marks.add):
-            if node.type == NodeType.DIRECTORY:
-                pending.append(directory_tree(node))
-            elif node.type == NodeType.FILE:
+            kind = node.type
+            if kind == _FILE:
                 _mark_file(node, loader, marks)
-                progress.advance(1, 0)
+                files += 1
+            elif kind == _DIRECTORY:
+                pending.append(directory_tree(node))
+        progress.advance(files, 0)
 
 
 def _mark_file(node: Node, loader: BlobLoader, marks: Marking) -> None:
@@ -70,6 +75,9 @@ def _mark_file(node: Node, loader: BlobLoader, marks: Marking) -> None:
     if content is None:
         return
     group = owner_group(node)
+    if isinstance(content, bytes):  # as of nearly every file
+        marks.add(content, group)
+        return
     for level, blob in references(content, loader, marks):
         if level:
             marks.add(blob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from dataclasses import dataclass
 
@@ -49,6 +50,10 @@ KDF_PROFILES = {
 }
 """`default` is RFC 9106's second recommended option."""
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Two derivations at once may wait for ever: each holds some of OpenSSL's threads, of which there
+are as many as processors, until it gets as many as it has lanes."""
+
 
 def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) -> bytes:
     """Argon2id of a password.
@@ -73,7 +78,8 @@ def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) 
         memory_cost=params.memory,
     )
     try:
-        return kdf.derive(password)
+        with _ONE_AT_A_TIME:
+            return kdf.derive(password)
     except MemoryError:
         raise ValueError(
             f"it takes {params.memory >> 10} MiB of memory, and this machine has not as much free"

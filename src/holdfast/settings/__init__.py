@@ -1,4 +1,7 @@
-"""What a user set where: flags before environment variables before the config file."""
+"""What a user set where: flags before environment variables before the config file.
+
+`holdfast.settings.config` reads the file, and is imported where there is one.
+"""
 
 from holdfast.settings.access import (
     PasswordSource,
@@ -6,7 +9,7 @@ from holdfast.settings.access import (
     find_other_password_source,
     find_password_source,
 )
-from holdfast.settings.config import Config, load_config
+from holdfast.settings.defaults import Config
 
 __all__ = [
     "Config",
@@ -14,5 +17,4 @@ __all__ = [
     "find_location",
     "find_other_password_source",
     "find_password_source",
-    "load_config",
 ]

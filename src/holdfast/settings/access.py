@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from holdfast import environment
-from holdfast.settings.config import Config
+from holdfast.settings.defaults import Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

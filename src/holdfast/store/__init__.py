@@ -24,6 +24,7 @@ from holdfast.store.reindex import IndexSurvey
 from holdfast.store.rotation import Rotated, begin_rotation, finish_rotation
 from holdfast.store.salvage import Account, Salvaged, indexed
 from holdfast.store.scrub import Damage
+from holdfast.store.segments import Plan, PlanReader
 from holdfast.store.sessions import ReclaimInfo, SessionInfo
 from holdfast.store.slots import Maker
 from holdfast.store.store import Store
@@ -50,6 +51,8 @@ __all__ = [
     "PackInfo",
     "PackRow",
     "Password",
+    "Plan",
+    "PlanReader",
     "Reclaim",
     "ReclaimInfo",
     "RecoveryKey",

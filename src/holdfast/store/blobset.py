@@ -27,6 +27,17 @@ class BlobSet:
         self._bits[place] |= bit
         return True
 
+    def meet(self, blob: bytes) -> int | None:
+        """Add a blob that the table knew when the set was begun; returns its length in bytes.
+
+        Of several copies it is that of the first. None when the blob is another, and not added.
+        """
+        row = self._run.find(blob)
+        if row < 0:
+            return None
+        self._bits[row >> 3] |= 1 << (row & 7)
+        return self._run.place(row)[2]
+
     def __contains__(self, blob: object) -> bool:
         if not isinstance(blob, bytes):
             return False

@@ -30,6 +30,8 @@ PART_ROWS = 1 << 16
 _BUCKET_ROWS = 16
 _ID = struct.Struct(f"{ID_SIZE}s")
 _PLACE = struct.Struct(f"{PLACE_ROW.size}s")
+_NUMBER = struct.Struct("<I")
+"""The first field of `PLACE_ROW`."""
 _FEW = 8
 """Rows are put in among more than so many times as many, rather than sorted with them."""
 
@@ -144,6 +146,27 @@ class Run(Columns):
                 return row
             place += 1
         return -1
+
+    def segments(self, blobs: Iterable[bytes]) -> list[int]:
+        """The number of the segment in the first row of each blob, -1 where there is none.
+
+        One loop, because a backup asks for every blob of every unchanged file.
+        """
+        ids_at, first, shift = self.ids_at, self.first, self._shift
+        find, number_at = self.ids.find, _NUMBER.unpack_from
+        numbers: list[int] = []
+        for blob in blobs:
+            bucket = int.from_bytes(blob[:4], "big") >> shift
+            place = find(
+                blob, ids_at + first[bucket] * ID_SIZE, ids_at + first[bucket + 1] * ID_SIZE
+            )
+            if (place - ids_at) % ID_SIZE:  # none at all, or one across two rows
+                place = ids_at + self.find(blob) * ID_SIZE
+            if place < ids_at:
+                numbers.append(-1)
+            else:
+                numbers += number_at(self.places, (place - ids_at) // ID_SIZE * PLACE_ROW.size)
+        return numbers
 
 
 def _first_table(ids: bytes | bytearray, rows: int) -> array[int]:

@@ -25,6 +25,10 @@ _CONTEXT = "holdfast 2026 v1 "
 CHECKSUM_SIZE = 32
 
 
+KeysRow: TypeAlias = tuple[bytes, int, bytes, bytes, tuple[tuple[int, bytes], ...], int, int]
+"""All keys, for a process that works for this one."""
+
+
 class NoMaster(LookupError):  # noqa: N818 - never leaves the store: it becomes DamagedRepository
     """The master of an older epoch is not known; the text names the object that should hold it."""
 
@@ -60,6 +64,17 @@ class Keys:
             random_bytes(32) if dedup is None else dedup,
             random_bytes(32),
         )
+
+    @classmethod
+    def of_row(cls, row: KeysRow) -> Keys:
+        """The keys that `row` gave."""
+        repository, epoch, dedup, master, older, oldest, config = row
+        return cls(repository, epoch, dedup, master, dict(older), oldest, config)
+
+    def row(self) -> KeysRow:
+        """All of it in plain values. It is a secret."""
+        older = tuple(self.older.items())
+        return self.repository, self.epoch, self.dedup, self.master, older, self.oldest, self.config
 
     def from_dedup(self, purpose: str) -> bytes:
         """The key for a purpose that must outlive every rotation: ids, cut points, pages."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import chain
+from typing import TypeVar
 
-from holdfast.primitives.ids import BlobId
+from holdfast.primitives.ids import ID_SIZE, BlobId
 from holdfast.store.table import Table
 from holdfast.store.writer import TREES, Group
+
+_Blob = TypeVar("_Blob", bound=bytes)
+
+_END = b"\xff" * (ID_SIZE + 1)
+"""Comes after all ids."""
 
 _TREE = 1
 _ALONE = 255
@@ -62,10 +69,16 @@ class Marks:
         Raises:
             KeyError: it is not marked.
         """
-        value = self._value(blob)
-        if not value:
-            raise KeyError(blob)
-        return None if value == _ALONE else self._groups[value]
+        return self.groups([blob])[blob]
+
+    def groups(self, blobs: Iterable[_Blob]) -> dict[_Blob, Group | None]:
+        """Those of these blobs that are marked, in their order, each with its group."""
+        values = ((blob, self._value(blob)) for blob in blobs)
+        return {
+            blob: None if value == _ALONE else self._groups[value]
+            for blob, value in values
+            if value
+        }
 
     def unknown(self) -> Iterator[BlobId]:
         """The marked blobs that the table did not have when the marks were begun."""
@@ -73,8 +86,29 @@ class Marks:
 
     def __iter__(self) -> Iterator[BlobId]:
         """Every marked blob once."""
+        return chain(self._known(), self.unknown())
+
+    def _known(self) -> Iterator[BlobId]:
+        """The others, ascending."""
         run = self._run
         for row, value in enumerate(self._values):
             if value:
                 yield BlobId(run.id(row))
-        yield from self.unknown()
+
+    def lacking(self, table: Table, leave: Container[int]) -> list[BlobId]:
+        """The marked blobs that are in no pack, but for those whose numbers are in `leave`.
+
+        Args:
+            table: where blobs are by now.
+            leave: the packs that do not count; removed ones never do.
+        """
+        is_left = bytearray(pack in leave for pack in table.segment_columns()[0])
+        there = (blob for blob, segment, _ in table.columns() if not is_left[segment])
+        found: list[BlobId] = []
+        next_there = next(there, _END)
+        for blob in self._known():
+            while next_there < blob:
+                next_there = next(there, _END)
+            if next_there != blob:
+                found.append(blob)
+        return found + [blob for blob in self.unknown() if table.known(blob, leave) < 0]

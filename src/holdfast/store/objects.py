@@ -6,9 +6,10 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
-from holdfast.backend import Backend, ObjectInfo
+from holdfast.backend import Backend, ObjectInfo, get_into
 from holdfast.errors import (
     AccessDenied,
     BackendError,
@@ -19,6 +20,7 @@ from holdfast.errors import (
     ObjectUnreadable,
     UnsupportedRepository,
 )
+from holdfast.primitives.buffers import BufferPool
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ _NAMES = re.compile(
 )
 
 _T = TypeVar("_T")
+_Read = TypeVar("_Read", bytes, memoryview)
 
 
 class NewerKeys(DamagedRepository):
@@ -110,16 +113,43 @@ def read_object(
         KeysRotated: the keys that it takes came after the repository was opened.
     """
     size = backend.stat(name) if size is None else size
+    _check_size(name, size, limit)
+    return _decoded(backend, name, partial(get_object, backend, name), decode)
+
+
+def read_object_into(
+    backend: Backend,
+    name: str,
+    decode: Callable[[str, memoryview], _T],
+    buffers: BufferPool,
+    *,
+    limit: int = OBJECT_LIMIT,
+) -> _T:
+    """As `read_object`, but into a buffer of the pool."""
+    size = backend.stat(name)
+    _check_size(name, size, limit)
+
+    def read() -> memoryview:
+        data = buffers.take(size)
+        get_object_into(backend, name, 0, data)
+        return data
+
+    return _decoded(backend, name, read, decode)
+
+
+def _check_size(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise DamagedRepository(name, f"an object of {size} bytes, more than {limit}")
+
+
+def _decoded(
+    backend: Backend, name: str, read: Callable[[], _Read], decode: Callable[[str, _Read], _T]
+) -> _T:
+    """What `decode` makes of what was read, the second time if the first time it is damaged."""
     with contextlib.suppress(DamagedRepository):  # here its traceback would hold what was read
-        return decode(name, get_object(backend, name))
-    return _decode_again(backend, name, decode)
-
-
-def _decode_again(backend: Backend, name: str, decode: Callable[[str, bytes], _T]) -> _T:
+        return decode(name, read())
     try:
-        return decode(name, get_object(backend, name))
+        return decode(name, read())
     except NewerKeys as error:
         if (newest_config(backend) or 0) > error.config:
             raise KeysRotated(
@@ -180,6 +210,14 @@ def holds(backend: Backend, name: str, data: bytes) -> bool:
     except BackendError as error:
         _log.debug("%s cannot be read back: %s", name, error)
         return False
+
+
+def get_object_into(backend: Backend, name: str, offset: int, out: memoryview) -> None:
+    """Read a part of an object into `out`; errors as of `get_object`."""
+    try:
+        get_into(backend, name, offset, out)
+    except (AccessDenied, ObjectTruncated, ObjectUnreadable) as error:
+        raise DamagedRepository(name, error.problem) from None
 
 
 def get_object(backend: Backend, name: str, offset: int = 0, length: int | None = None) -> bytes:

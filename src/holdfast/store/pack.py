@@ -4,7 +4,7 @@
 
     header | segment … segment | filler | trailer | footer
 
-A segment is about one MiB of blobs, compressed as one frame and sealed as one message. The
+A segment is about two MiB of blobs, compressed as one frame and sealed as one message. The
 trailer says where every blob is, the footer where the trailer is; both are sealed. The filler
 brings the length to one of few sizes, so that it tells nothing about what is inside.
 
@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from holdfast.errors import DamagedRepository
 from holdfast.primitives import codec
+from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.crypto import TAG_SIZE, Buffer, Domain, Sealer
 from holdfast.primitives.hashing import digest, keyed, keyed_stream
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName, SessionId
@@ -32,6 +33,12 @@ PACK_LIMIT = 128 << 20
 
 SEGMENT_LIMIT = 64 << 20
 """Largest segment in bytes, decoded, that is read."""
+
+SEGMENT_BUFFER = (2 << 20) + TAG_SIZE
+"""Bytes of a buffer that holds nearly every segment, decoded or sealed."""
+
+PACK_MARGIN = 8 << 20
+"""Bytes by which nearly every pack ends beyond its size at most: a segment, trailer and filler."""
 
 _MAGIC = b"HFPACK\r\n"
 _VERSION = 1
@@ -171,21 +178,22 @@ def segment_context(header: bytes, ordinal: int, kind: int, codec_: int, raw: in
 class Payload:
     """A segment that is encoded and not yet sealed."""
 
-    data: bytes = field(repr=False)
+    data: Buffer = field(repr=False)
     codec: Codec
     raw: int
     ids: list[BlobId] = field(repr=False)
     lengths: list[int] = field(repr=False)
 
 
-def build_pack(
+def build_pack(  # noqa: PLR0913, PLR0917 - what a pack is made of, bundled nowhere else
     kind: Kind,
     payloads: Sequence[Payload],
     keys: Keys,
     session: SessionId,
     entropy: bytes,
     level: int = 0,
-) -> tuple[PackInfo, bytearray]:
+    buffers: BufferPool | None = None,
+) -> tuple[PackInfo, memoryview]:
     """Seal segments into a pack.
 
     Args:
@@ -195,12 +203,13 @@ def build_pack(
         session: the writer's.
         entropy: 32 fresh random bytes.
         level: the zstd level of the payloads, for the record.
+        buffers: where the pack is made.
 
     Returns:
         What is where, and the bytes to store under the pack's name.
     """
     segments, blobs = _layout(payloads)
-    trailer = _encode_trailer(segments, blobs, level)
+    trailer = encode_trailer(segments, blobs, level)
     digests = b"".join(digest(payload.data) for payload in payloads)
     salt = keyed(entropy, session + digests + digest(trailer))
     key, commitment = derive_pack_key(keys, keys.epoch, kind, session, salt)
@@ -211,8 +220,7 @@ def build_pack(
     tail = len(trailer) + TAG_SIZE + FOOTER_SIZE
     size = padded(end + tail)
     filler = size - end - tail
-    pack = bytearray(size)
-    view = memoryview(pack)
+    view = memoryview(bytearray(size)) if buffers is None else buffers.take(size)
     view[:HEADER_SIZE] = header
     sealer = Sealer(key)
     for segment, payload in zip(segments, payloads, strict=True):
@@ -226,8 +234,7 @@ def build_pack(
     sealer.seal_into(view[place : size - FOOTER_SIZE], Domain.TRAILER, trailer, context)
     footer = FOOTER.pack(place, len(trailer) + TAG_SIZE, len(segments), filler)
     sealer.seal_into(view[size - FOOTER_SIZE :], Domain.FOOTER, footer, header)
-    view.release()
-    return PackInfo(pack_name(pack, session), header, size, segments, blobs, level), pack
+    return PackInfo(pack_name(view, session), header, size, segments, blobs, level), view
 
 
 def _layout(payloads: Sequence[Payload]) -> tuple[list[Segment], list[Placed]]:
@@ -245,7 +252,8 @@ def _layout(payloads: Sequence[Payload]) -> tuple[list[Segment], list[Placed]]:
     return segments, blobs
 
 
-def _encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed], level: int) -> bytes:
+def encode_trailer(segments: Sequence[Segment], blobs: Sequence[Placed], level: int) -> bytes:
+    """The plaintext of a trailer."""
     return codec.pack(
         {
             "blobs": b"".join(blob.id for blob in blobs),

@@ -8,18 +8,19 @@ and only then stores it. The number of segments in flight is bounded, and so is 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from holdfast.backend import Backend
-from holdfast.errors import DamagedRepository
+from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.compression import Compressor
 from holdfast.primitives.crypto import random_bytes
 from holdfast.primitives.ids import BlobId, SessionId
 from holdfast.store.keys import Keys
 from holdfast.store.pack import (
+    PACK_MARGIN,
+    SEGMENT_BUFFER,
     TRAILER_BLOB_SIZE,
     Codec,
     Kind,
@@ -28,10 +29,10 @@ from holdfast.store.pack import (
     build_pack,
     object_name,
 )
-from holdfast.store.unpack import parse_pack, verify_blobs
+from holdfast.store.verifier import Verifier
 
-SEGMENT_SIZE = 1 << 20
-"""Bytes of blobs at which a segment is handed over."""
+SEGMENT_SIZE = 2 << 20
+"""Bytes of blobs at which a segment is handed over, unless packs are smaller."""
 
 WORKERS = 2
 IN_FLIGHT = 6
@@ -49,7 +50,11 @@ class _OpenPack:
 
 
 class Packer:
-    """Compresses segments and stores packs, in threads of its own."""
+    """Compresses segments and stores packs, in threads of its own.
+
+    Attributes:
+        segment_size: bytes of blobs at which a segment is to be handed over.
+    """
 
     def __init__(
         self,
@@ -78,23 +83,23 @@ class Packer:
         self._on_stored = on_stored
         self._open = {kind: _OpenPack() for kind in Kind}
         self._lock = threading.Lock()
-        self._buffers: deque[bytearray] = deque(maxlen=IN_FLIGHT)
-        self._in_flight: deque[Future[None]] = deque()
+        self._segments = BufferPool(SEGMENT_BUFFER)
+        self.segment_size = min(SEGMENT_SIZE, pack_size)
+        self._packs = BufferPool(pack_size + PACK_MARGIN)
+        self._verifier = Verifier(keys, self._segments)
+        self._in_flight: list[Future[None]] = []
         self._closing = threading.Lock()
         self._failure: BaseException | None = None
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-packer")
 
-    def buffer(self) -> bytearray:
-        """A buffer of `SEGMENT_SIZE` bytes to fill; handing its segment over gives it back."""
-        try:
-            return self._buffers.popleft()
-        except IndexError:
-            return bytearray(SEGMENT_SIZE)
+    def buffer(self, size: int | None = None) -> memoryview:
+        """A buffer of so many bytes, or for a segment, to fill; with anything in it."""
+        return self._segments.take(self.segment_size if size is None else size)
 
     def submit(
         self,
         kind: Kind,
-        buffer: bytearray,
+        buffer: memoryview,
         length: int,
         ids: list[BlobId],
         lengths: list[int],
@@ -103,7 +108,7 @@ class Packer:
 
         Args:
             kind: what its blobs are.
-            buffer: holds them one after another; not to be touched afterwards.
+            buffer: from `buffer`; holds them one after another. Not to be touched afterwards.
             length: how much of it is filled.
             ids: of the blobs, in order.
             lengths: of the blobs, in order.
@@ -146,26 +151,30 @@ class Packer:
             self._wait()
 
     def _wait(self) -> None:
-        """Wait for the oldest segment; one that failed stays, so that nothing follows it."""
-        self._in_flight[0].result()
-        self._in_flight.popleft()
+        """Wait for any segment; one that failed stays, so that nothing follows it.
+
+        Not for the oldest: that one's worker may be storing a pack while others wait for work.
+        """
+        done, others = wait(self._in_flight, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        self._in_flight = list(others)
 
     def close(self) -> None:
         """Stop the workers; what was not flushed is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._verifier.close()
 
     def _work(
-        self, kind: Kind, buffer: bytearray, length: int, ids: list[BlobId], lengths: list[int]
+        self, kind: Kind, buffer: memoryview, length: int, ids: list[BlobId], lengths: list[int]
     ) -> None:
-        with memoryview(buffer)[:length] as raw:
-            frame = self._compressor.compress(raw)
-            payload = (
-                Payload(bytes(raw), Codec.RAW, length, ids, lengths)
-                if frame is None
-                else Payload(frame, Codec.ZSTD, length, ids, lengths)
-            )
-        if len(buffer) == SEGMENT_SIZE:
-            self._buffers.append(buffer)
+        raw = buffer[:length]
+        frame = self._compressor.compress(raw)
+        payload = (
+            Payload(raw, Codec.RAW, length, ids, lengths)
+            if frame is None
+            else Payload(frame, Codec.ZSTD, length, ids, lengths)
+        )
         with self._lock:
             pack = self._open[kind]
             pack.payloads.append(payload)
@@ -180,31 +189,15 @@ class Packer:
         if not payloads:
             return
         info, pack = build_pack(
-            kind, payloads, self._keys, self._session, random_bytes(32), self._compressor.level
+            kind,
+            payloads,
+            self._keys,
+            self._session,
+            random_bytes(32),
+            self._compressor.level,
+            self._packs,
         )
         payloads.clear()
-        verify_pack(info, pack, self._keys)
+        self._verifier.verify(info, pack)
         self._backend.put(object_name(info.name), pack)
         self._on_stored(info)
-
-
-def verify_pack(info: PackInfo, pack: bytearray, keys: Keys) -> None:
-    """Read a finished pack as a restore would, before it is stored.
-
-    Encoder bugs and bad memory have destroyed backups elsewhere (restic 0.16.4).
-
-    Raises:
-        DamagedRepository: what would be stored is not what was given.
-    """
-    try:
-        same = parse_pack(info.name, pack, keys) == info
-        problem = "" if same else "its trailer reads back differently"
-        deque(verify_blobs(info, pack, keys), maxlen=0)
-    except DamagedRepository as error:
-        problem = error.problem
-    if problem:
-        raise DamagedRepository(
-            object_name(info.name),
-            f"{problem}, found before it was stored",
-            "nothing wrong was stored: this machine's memory or a library is faulty",
-        )

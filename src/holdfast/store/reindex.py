@@ -17,7 +17,7 @@ from holdfast.store.index import OBJECT_ROWS, IndexObject, decode_index, encode_
 from holdfast.store.keys import Keys
 from holdfast.store.objects import objects, put_current, read_object
 from holdfast.store.pack import PackInfo, object_name, parse_header
-from holdfast.store.scrub import list_packs, read_trailer, verify_pack
+from holdfast.store.scrub import PackReader, list_packs, read_trailer
 from holdfast.store.sessions import list_sessions
 
 _ROUNDS = 5
@@ -133,11 +133,12 @@ def read_trailers(
     Keys of an epoch that is over may be known to others, who could make packs with them that say
     anything: of those every blob is read.
     """
+    reader = PackReader(backend, keys)
     for name, size in packs:
         try:
             info = read_trailer(backend, keys, name, size)
             if parse_header(info.header, name).epoch < keys.epoch:
-                verify_pack(backend, keys, name)
+                reader.verify(name)
             yield info
         except ObjectNotFound:
             continue  # a prune has deleted it meanwhile

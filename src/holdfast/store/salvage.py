@@ -182,7 +182,7 @@ def salvage(
         for (ordinal, segment), blobs in account.segments.items():
             if all(placed.id in done for placed in blobs):
                 continue
-            raw = memoryview(_open(backend, object_name(pack), opener, ordinal, segment))
+            raw = _open(backend, object_name(pack), opener, ordinal, segment)
             for blob, _, offset, length in blobs:
                 content = raw[offset : offset + length]
                 if blob not in done and len(content) == length and keyed(key, content) == blob:
@@ -192,7 +192,7 @@ def salvage(
 
 def _open(
     backend: Backend, where: str, opener: PackOpener, ordinal: int, segment: Segment
-) -> bytes:
+) -> memoryview:
     """A segment's blobs; nothing when it is damaged. Read twice, as a wire may spoil it once."""
     for _ in range(2):
         try:
@@ -202,7 +202,7 @@ def _open(
             _log.debug("%s", error)
         except ObjectNotFound:
             break
-    return b""
+    return memoryview(b"")
 
 
 def _read(backend: Backend, where: str, offset: int, length: int | None) -> bytes:

@@ -12,6 +12,7 @@ from holdfast.errors import (
     ObjectNotFound,
     UnsupportedRepository,
 )
+from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.ids import PackName
 from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_sealed
 from holdfast.store.envelope import ObjectType, open_object
@@ -26,8 +27,16 @@ from holdfast.store.objects import (
     get_object,
     is_object,
     read_object,
+    read_object_into,
 )
-from holdfast.store.pack import FOOTER_SIZE, HEADER_SIZE, PACK_LIMIT, PackInfo, object_name
+from holdfast.store.pack import (
+    FOOTER_SIZE,
+    HEADER_SIZE,
+    PACK_LIMIT,
+    SEGMENT_BUFFER,
+    PackInfo,
+    object_name,
+)
 from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
 from holdfast.store.sessions import decode_waits
 from holdfast.store.slots import SLOT_LIMIT, ForeignSlot, UselessSlot, read_card
@@ -158,30 +167,46 @@ def list_packs(backend: Backend) -> Listed:
     return Listed(packs, strays)
 
 
-def scrub_pack(backend: Backend, keys: Keys, name: PackName) -> Damage | None:
-    """What is wrong with a pack, or None; see `verify_pack`."""
-    where = object_name(name)
-    try:
-        verify_pack(backend, keys, name)
-    except DamagedRepository as error:
-        return Damage(where, error.problem)
-    except ObjectNotFound:
-        return Damage(where, "it is missing")
-    return None
+class PackReader:
+    """Reads whole packs and verifies all that is in them. Safe to use from several threads."""
 
+    def __init__(self, backend: Backend, keys: Keys, largest: int = 0) -> None:
+        """Begin.
 
-def verify_pack(backend: Backend, keys: Keys, name: PackName) -> None:
-    """Read a whole pack and verify its name, its structure and every blob.
+        Args:
+            backend: where the packs are.
+            keys: of the repository.
+            largest: bytes of the largest pack for which memory is kept to be used again.
+        """
+        self._backend = backend
+        self._keys = keys
+        self._packs = BufferPool(max(largest, 1))
+        self._segments = BufferPool(SEGMENT_BUFFER)
 
-    Raises:
-        ObjectNotFound: it is missing.
-        DamagedRepository: something is wrong with it.
-    """
+    def damage(self, name: PackName) -> Damage | None:
+        """What is wrong with a pack, or None; see `verify`."""
+        where = object_name(name)
+        try:
+            self.verify(name)
+        except DamagedRepository as error:
+            return Damage(where, error.problem)
+        except ObjectNotFound:
+            return Damage(where, "it is missing")
+        return None
 
-    def verify(_: str, data: bytes) -> None:
-        deque(read_pack(name, data, keys), maxlen=0)
+    def verify(self, name: PackName) -> None:
+        """Read a whole pack and verify its name, its structure and every blob.
 
-    read_object(backend, object_name(name), verify, limit=PACK_LIMIT)
+        Raises:
+            ObjectNotFound: it is missing.
+            DamagedRepository: something is wrong with it.
+        """
+
+        def check(_: str, data: memoryview) -> None:
+            deque(read_pack(name, data, self._keys, self._segments), maxlen=0)
+
+        where = object_name(name)
+        read_object_into(self._backend, where, check, self._packs, limit=PACK_LIMIT)
 
 
 def read_trailer(backend: Backend, keys: Keys, name: PackName, size: int) -> PackInfo:

@@ -45,10 +45,10 @@ from holdfast.store.salvage import Account, Salvaged, is_as_stored, lacks_keys, 
 from holdfast.store.scrub import (
     Damage,
     Listed,
+    PackReader,
     list_packs,
     read_trailer,
     scrub_objects,
-    scrub_pack,
 )
 from holdfast.store.session import Session, condemned_packs, is_aborted_marker
 from holdfast.store.sessions import (
@@ -261,7 +261,11 @@ class Store:
 
     def scrub_pack(self, pack: PackName) -> Damage | None:
         """Read a whole pack and verify everything in it; what is wrong, or None."""
-        return scrub_pack(self.backend, self.keys, pack)
+        return self.pack_reader().damage(pack)
+
+    def pack_reader(self, largest: int = 0) -> PackReader:
+        """A reader of whole packs, of at most so many bytes for the most part."""
+        return PackReader(self.backend, self.keys, largest)
 
     def read_trailer(self, pack: PackName, size: int) -> PackInfo:
         """What a stored pack of so many bytes says is in it; see `holdfast.store.scrub`."""

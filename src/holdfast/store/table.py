@@ -13,18 +13,20 @@ import sys
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import compress
 from typing import NamedTuple
 
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
-from holdfast.store.columns import Columns, Place, Rows, Run, merge
+from holdfast.store.columns import PART_ROWS, Columns, Place, Rows, Run, merge
 from holdfast.store.index import PLACE_ROW, SEGMENT_ROW, IndexObject, PackRow, uint32s
 from holdfast.store.pack import HEADER_SIZE, PackInfo, Segment
 
 RECENT_LIMIT = 1 << 15
 """Blobs that wait in the dictionary before they are merged into columns."""
 
+_ID = struct.Struct(f"{ID_SIZE}s")
 _PACK_ROW = struct.Struct(f"<32s{HEADER_SIZE}sI")
 _SESSION_AT = 20
 PACK_ROW_SIZE = _PACK_ROW.size
@@ -109,32 +111,80 @@ class Table:
         segment = self._first_segment(blob)
         if segment < 0:
             return -1
-        pack: int = SEGMENT_ROW.unpack(self.segments.row(segment))[0]
+        pack = self._pack_of(segment)
         if pack not in excluded and pack not in self._gone:
             return pack
-        usable = (at.pack for at in self.locate(blob) if at.pack not in excluded)
+        packs = (self._pack_of(number) for number, _, _ in self._places(blob))
+        usable = (pack for pack in packs if pack not in excluded and pack not in self._gone)
         return next(usable, -1)
 
+    def missing(
+        self, blobs: Collection[BlobId], excluded: AbstractSet[int], used: set[int]
+    ) -> Collection[BlobId]:
+        """Those of many blobs that no pack holds which is neither excluded nor removed.
+
+        Args:
+            blobs: what is looked for.
+            excluded: numbers of packs that do not count.
+            used: gets the number of a pack for each blob that is found.
+        """
+        numbers = self.base.segments(blobs)
+        packs = {self._pack_of(number) for number in set(numbers) if number >= 0}
+        unsure: Iterable[BlobId] = blobs
+        if packs.isdisjoint(excluded) and packs.isdisjoint(self._gone):
+            used |= packs
+            if -1 not in numbers:
+                return ()
+            unsure = (blob for blob, at in zip(blobs, numbers, strict=True) if at < 0)
+        missing: list[BlobId] = []
+        for blob in unsure:
+            pack = self.known(blob, excluded)
+            if pack < 0:
+                missing.append(blob)
+            else:
+                used.add(pack)
+        return missing
+
+    def _pack_of(self, segment: int) -> int:
+        number: int = SEGMENT_ROW.unpack(self.segments.row(segment))[0]
+        return number
+
     def _first_segment(self, blob: bytes) -> int:
+        place = self.place(blob)
+        return -1 if place is None else place[0]
+
+    def place(self, blob: bytes) -> Place | None:
+        """The first place of a blob, perhaps in a removed pack; None when it is unknown.
+
+        A caller that wants many blobs can look up each segment once: see `segment`.
+        """
         places = self._recent.get(blob)
         if places is not None:
-            return places[0][0]
+            return places[0]
         for run in (self._overlay, self.base):
             row = run.find(blob) if run.rows else -1
             if row >= 0:
-                return run.place(row)[0]
-        return -1
+                return run.place(row)
+        return None
+
+    def segment(self, number: int) -> Location | None:
+        """Where a segment is, by the number in a `Place`; None when its pack is removed."""
+        location = self._location(number, 0, 0)
+        return None if location.pack in self._gone else location
 
     def locate(self, blob: bytes) -> list[Location]:
         """Every place where a blob is, excluded packs among them, but no removed ones."""
+        found = [self._location(*place) for place in self._places(blob)]
+        return [at for at in found if at.pack not in self._gone] if self._gone else found
+
+    def _places(self, blob: bytes) -> list[Place]:
         places = list(self._recent.get(blob, ()))
         for run in (self._overlay, self.base):
-            row = run.find(blob)
+            row = run.find(blob) if run.rows else -1
             while 0 <= row < run.rows and run.id(row) == blob:
                 places.append(run.place(row))
                 row += 1
-        found = [self._location(*place) for place in places]
-        return [at for at in found if at.pack not in self._gone] if self._gone else found
+        return places
 
     def _location(self, number: int, offset: int, length: int) -> Location:
         pack, start, stored, raw, mixed = SEGMENT_ROW.unpack(self.segments.row(number))
@@ -156,6 +206,22 @@ class Table:
             at = self._location(*run.place(row))
             if at.pack not in self._gone:
                 yield BlobId(run.id(row)), at
+
+    def columns(self) -> Iterator[tuple[bytes, int, int]]:
+        """As `rows`, many times as fast: (blob, number of the segment, length in bytes)."""
+        self.flatten()
+        run = self.base  # what is added meanwhile makes a new one
+        for start in range(0, run.rows, PART_ROWS):
+            end = min(start + PART_ROWS, run.rows)
+            ids = _ID.iter_unpack(run.id_bytes(start, end))
+            places = PLACE_ROW.iter_unpack(run.place_bytes(start, end))
+            for (blob,), (segment, _, length) in zip(ids, places, strict=True):
+                yield blob, segment, length
+
+    def segment_columns(self) -> tuple[array[int], array[int], array[int]]:
+        """Of all segments, by their numbers: the pack, the stored length and the raw one."""
+        fields, width = uint32s(b"".join(self.segments.parts())), SEGMENT_ROW.size // 4
+        return fields[::width], fields[2::width], fields[3::width]
 
     # Packs
 
@@ -249,7 +315,7 @@ class Table:
             rows = sum(each.rows for each in several)
             if rows < RECENT_LIMIT:
                 for each in several:
-                    self._wait_all(each)
+                    self._wait_all(each, are_new=not repeated)
                 self._settle_many()
             elif rows * _FEW < self.base.rows:
                 self._settle(several)
@@ -307,10 +373,15 @@ class Table:
         self.segments.extend(_little(fields))
         return array("I", range(first, len(self.segments)))
 
-    def _wait_all(self, columns: Columns) -> None:
+    def _wait_all(self, columns: Columns, *, are_new: bool) -> None:
+        """Put many rows into the dictionary; no row of a pack that is new is there already."""
         for row in range(columns.rows):
             blob, place = columns.id(row), columns.place(row)
-            if self._first_segment(blob) < 0 or self._location(*place) not in self.locate(blob):
+            if (
+                are_new
+                or self._first_segment(blob) < 0
+                or self._location(*place) not in self.locate(blob)
+            ):
                 self._wait(blob, place)
 
     def _wait(self, blob: bytes, place: Place) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from holdfast.errors import DamagedRepository
 from holdfast.primitives import codec
+from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.compression import decompress
-from holdfast.primitives.crypto import Buffer, Domain, Forged, Opener
+from holdfast.primitives.crypto import TAG_SIZE, Buffer, Domain, Forged, Opener
 from holdfast.primitives.hashing import DIGEST_SIZE, digest, keyed, keyed_stream
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
 from holdfast.store.keys import Keys, NoMaster
@@ -55,8 +56,10 @@ class PackOpener:
         self._key = key
         self._opener = Opener(key)
 
-    def segment(self, ordinal: int, segment: Segment, sealed: Buffer) -> bytes:
-        """The blobs of a segment, one after another.
+    def segment(
+        self, ordinal: int, segment: Segment, sealed: Buffer, buffers: BufferPool | None = None
+    ) -> memoryview:
+        """The blobs of a segment, one after another, in a buffer of the pool if there is one.
 
         Raises:
             DamagedRepository: it does not open or decode; blobs are not verified here.
@@ -64,17 +67,19 @@ class PackOpener:
         where = object_name(self.name)
         if segment.raw > SEGMENT_LIMIT:
             raise DamagedRepository(where, f"segment {ordinal} claims {segment.raw} bytes")
+        if segment.codec != Codec.ZSTD and len(sealed) != segment.raw + TAG_SIZE:
+            raise DamagedRepository(where, f"segment {ordinal} has a wrong length")
         context = segment_context(self._header, ordinal, self.kind, segment.codec, segment.raw)
+        take = _fresh if buffers is None else buffers.take
+        data = take(max(len(sealed) - TAG_SIZE, 0))
         try:
-            data = self._opener.open(Domain.SEGMENT, ordinal, sealed, context)
+            self._opener.open_into(data, Domain.SEGMENT, ordinal, sealed, context)
             if segment.codec == Codec.ZSTD:
-                data = decompress(data, segment.raw)
+                data = decompress(data, segment.raw, take)
         except (Forged, ValueError) as error:
             raise DamagedRepository(
                 where, f"segment {ordinal} is damaged{f' ({error})' if str(error) else ''}"
             ) from None
-        if len(data) != segment.raw:
-            raise DamagedRepository(where, f"segment {ordinal} has a wrong length")
         return data
 
     def filler(self, length: int) -> bytes:
@@ -97,6 +102,10 @@ class PackOpener:
             return self._opener.open(Domain.TRAILER, 0, sealed, context)
         except Forged:
             raise DamagedRepository(object_name(self.name), "its trailer is damaged") from None
+
+
+def _fresh(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def _key_of(header: PackHeader, keys: Keys, where: str) -> tuple[bytes, bytes]:
@@ -181,18 +190,28 @@ def blobs_by_segment(info: PackInfo) -> Iterator[tuple[int, Segment, list[Placed
         yield ordinal, segment, groups[ordinal]
 
 
-def read_pack(name: PackName, data: bytes, keys: Keys) -> Iterator[tuple[Placed, memoryview]]:
+def read_pack(
+    name: PackName, data: Buffer, keys: Keys, buffers: BufferPool | None = None
+) -> Iterator[tuple[Placed, memoryview]]:
     """Every blob of a whole pack, each verified against its id, after the pack's own name was.
 
     Raises:
         DamagedRepository: at the first thing that is wrong; what was yielded before is good.
     """
-    where = object_name(name)
+    check_name(name, data)
+    info = parse_pack(name, data, keys)
+    yield from verify_blobs(info, data, keys, buffers)
+
+
+def check_name(name: PackName, data: Buffer) -> None:
+    """Refuse a pack whose bytes are not those that it is named after.
+
+    Raises:
+        DamagedRepository: they are not.
+    """
     session_digits = name[2 * DIGEST_SIZE + 1 :]
     if f"{digest(data).hex()}-{session_digits}" != name:
-        raise DamagedRepository(where, "its bytes do not match its name")
-    info = parse_pack(name, data, keys)
-    yield from verify_blobs(info, data, keys)
+        raise DamagedRepository(object_name(name), "its bytes do not match its name")
 
 
 def parse_pack(name: PackName, data: Buffer, keys: Keys) -> PackInfo:
@@ -214,8 +233,16 @@ def parse_pack(name: PackName, data: Buffer, keys: Keys) -> PackInfo:
     return info
 
 
-def verify_blobs(info: PackInfo, data: Buffer, keys: Keys) -> Iterator[tuple[Placed, memoryview]]:
+def verify_blobs(
+    info: PackInfo, data: Buffer, keys: Keys, buffers: BufferPool | None = None
+) -> Iterator[tuple[Placed, memoryview]]:
     """Open every segment of a whole pack and yield every blob once it matches its id.
+
+    Args:
+        info: what is where.
+        data: the pack.
+        keys: of the repository.
+        buffers: to decode segments into.
 
     Raises:
         DamagedRepository: at the first that does not.
@@ -224,12 +251,10 @@ def verify_blobs(info: PackInfo, data: Buffer, keys: Keys) -> Iterator[tuple[Pla
     opener = PackOpener(info.name, info.header, keys)
     key = blob_key(keys, opener.kind)
     for ordinal, segment, blobs in blobs_by_segment(info):
-        raw = opener.segment(
-            ordinal, segment, view[segment.offset : segment.offset + segment.stored]
-        )
-        window = memoryview(raw)
+        sealed = view[segment.offset : segment.offset + segment.stored]
+        raw = opener.segment(ordinal, segment, sealed, buffers)
         for blob in blobs:
-            content = window[blob.offset : blob.offset + blob.length]
+            content = raw[blob.offset : blob.offset + blob.length]
             if keyed(key, content) != blob.id:
                 raise DamagedRepository(
                     object_name(info.name), f"blob {blob.id.hex()} does not match its id"

@@ -22,7 +22,7 @@ from holdfast.store.keys import Keys
 from holdfast.store.labels import put_label
 from holdfast.store.objects import newest_config
 from holdfast.store.pack import Kind, PackInfo, blob_key, object_name
-from holdfast.store.packer import SEGMENT_SIZE, Packer
+from holdfast.store.packer import Packer
 from holdfast.store.session import Session, condemned_packs
 from holdfast.store.table import Table
 
@@ -43,7 +43,7 @@ TREES: Group = ("trees", 0)
 
 @dataclass(slots=True)
 class _Filling:
-    buffer: bytearray
+    buffer: memoryview
     used: int = 0
     ids: list[BlobId] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
@@ -165,32 +165,54 @@ class Writer:
         """Store a blob of metadata unless it is stored already."""
         return self._save(Kind.TREE, memoryview(data), TREES)
 
+    def move(self, kind: Kind, blob: BlobId, content: memoryview, group: Group) -> None:
+        """Store a blob anew, wherever else it is, unless this session has stored it.
+
+        Args:
+            kind: what it is.
+            blob: its id, which the content was just verified against.
+            content: the plaintext, copied if it must be kept.
+            group: what may share a segment with it.
+        """
+        if blob not in self._pending and not self._is_own(blob):
+            self._add(kind, blob, content, group)
+
     def has(self, blobs: Iterable[BlobId]) -> bool:
         """Whether all these blobs are stored where this backup may build upon them."""
-        return all(blob in self._pending or self._stored(blob) for blob in blobs)
+        missing = self._table.missing(list(blobs), self._excluded, self._used)
+        return all(blob in self._pending or self._is_own(blob) for blob in missing)
 
-    def _stored(self, blob: BlobId) -> bool:
-        if self._own.known(blob, self._own_gone) >= 0:
+    def _is_own(self, blob: BlobId) -> bool:
+        """Whether this session has stored a blob, in a pack that still counts."""
+        return bool(self._own_packs) and self._own.known(blob, self._own_gone) >= 0
+
+    def _is_stored(self, blob: BlobId) -> bool:
+        if self._is_own(blob):
             return True
         pack = self._table.known(blob, self._excluded)
-        if pack >= 0:
-            self._used.add(pack)
-            return True
-        return False
+        if pack < 0:
+            return False
+        self._used.add(pack)
+        return True
 
     def _save(self, kind: Kind, content: memoryview, group: Group) -> BlobId:
         blob = BlobId(keyed(self._id_keys[kind], content))
-        if blob in self._pending or self._stored(blob):
-            return blob
+        if blob not in self._pending and not self._is_stored(blob):
+            self._add(kind, blob, content, group)
+        return blob
+
+    def _add(self, kind: Kind, blob: BlobId, content: memoryview, group: Group) -> None:
         self._pending.add(blob)
         length = len(content)
         self.added += length
         self.blobs += 1
-        if length >= SEGMENT_SIZE:
-            self._packer.submit(kind, bytearray(content), length, [blob], [length])
-            return blob
+        if length >= self._packer.segment_size:
+            buffer = self._packer.buffer(length)
+            buffer[:] = content
+            self._packer.submit(kind, buffer, length, [blob], [length])
+            return
         filling = self._filling_for(kind, group)
-        if filling.used + length > SEGMENT_SIZE:
+        if filling.used + length > self._packer.segment_size:
             self._hand_over(kind, group)
             filling = self._filling_for(kind, group)
         end = filling.used + length
@@ -198,7 +220,6 @@ class Writer:
         filling.used = end
         filling.ids.append(blob)
         filling.lengths.append(length)
-        return blob
 
     def _filling_for(self, kind: Kind, group: Group) -> _Filling:
         key = (kind, group)

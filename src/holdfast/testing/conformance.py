@@ -20,6 +20,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from holdfast.backend import get_into
 from holdfast.errors import BackendError, ObjectExists, ObjectNotFound
 
 if TYPE_CHECKING:
@@ -107,6 +108,23 @@ class BackendConformance:
             for length in range(len(data) - offset + 1):
                 expected = data[offset : offset + length]
                 _equal(backend.get("a", offset, length), expected, f"get(a, {offset}, {length})")
+
+    def test_reading_into_memory(self, backend: Backend) -> None:
+        """Fills exactly what it is given, or fails as `get` does."""
+        data = bytes(range(10))
+        backend.put("a", data)
+        for offset in range(len(data) + 1):
+            for length in range(len(data) - offset + 1):
+                memory = bytearray(b"x" * (length + 2))
+                get_into(backend, "a", offset, memoryview(memory)[1:-1])
+                expected = b"x" + data[offset : offset + length] + b"x"
+                _equal(bytes(memory), expected, f"get_into(a, {offset}, {length} bytes)")
+        out = memoryview(bytearray(4))
+        for offset in (7, 10, 11, -1):
+            error = _raises(BackendError, lambda: get_into(backend, "a", offset, out))  # noqa: B023 - called at once
+            _check(not isinstance(error, ObjectNotFound), "the object is there, only too short")
+        _names(_raises(ObjectNotFound, lambda: get_into(backend, "b", 0, out)), "b")
+        _raises(BackendError, lambda: get_into(backend, "../a", 0, out))
 
     def test_a_range_beyond_the_end_is_an_error(self, backend: Backend) -> None:
         """Fewer bytes than asked for are never returned, and nothing huge is allocated."""

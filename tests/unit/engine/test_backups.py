@@ -409,6 +409,32 @@ def test_progress_tells_of_every_file_and_ends_at_100_once(bench: Bench) -> None
     assert str(bench.data / "dir7") in {event.path for event in listener.events}
 
 
+def test_what_the_parent_had_is_what_there_is_to_do(bench: Bench) -> None:
+    for number in range(20):
+        (bench.data / f"file{number}").write_bytes(noise(1000))
+    bench.repo.backup(bench.data)
+    for number in range(12):
+        (bench.data / f"file{number}").unlink()
+    listener = Listener()
+    bench.repo.backup(bench.data, progress=listener)
+    listener.check()
+    assert {event.files_total for event in listener.events} == {20}
+    assert [event.files for event in listener.events][-1] == 8
+
+
+def test_a_parent_of_other_paths_says_nothing_of_what_there_is_to_do(bench: Bench) -> None:
+    (bench.data / "part").mkdir()
+    for number in range(20):
+        (bench.data / f"part/file{number}").write_bytes(noise(1000))
+        (bench.data / f"file{number}").write_bytes(noise(1000))
+    parent = bench.repo.backup(bench.data).snapshot
+    assert parent is not None
+    listener = Listener()
+    bench.repo.backup(bench.data / "part", parent=parent.id, progress=listener)
+    listener.check()
+    assert listener.events[-1].files_total == 20
+
+
 def test_progress_goes_on_while_a_large_file_is_read(bench: Bench) -> None:
     (bench.data / "file").write_bytes(bytes(40_000_000))
     listener = Listener()

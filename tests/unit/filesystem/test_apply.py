@@ -10,7 +10,7 @@ import pytest
 from holdfast.filesystem.apply import (
     apply_to_descriptor,
     apply_to_name,
-    apply_to_new_file,
+    apply_to_new,
     wanted_mode,
 )
 from holdfast.filesystem.target import TargetError
@@ -40,7 +40,7 @@ def applied(path: Path, entry: Entry, *, new: bool = False) -> list[TargetError]
     told: list[TargetError] = []
     opened = os.open(path, os.O_RDONLY)
     if new:
-        apply_to_new_file(opened, node(entry), told.append, inherits=False)
+        apply_to_new(opened, node(entry), told.append, inherits=False)
     else:
         apply_to_descriptor(opened, node(entry), told.append)
     os.close(opened)

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import shake_256
 from pathlib import Path
@@ -18,14 +18,17 @@ from holdfast.backend import Fail, Faulty, MemoryBackend, NoFault
 from holdfast.clock import SystemClock
 from holdfast.errors import AccessDenied, BackendError, StorageFull
 from holdfast.filesystem import Directory, ExcludeRules, LocalSource, RootPath, Walk, WalkEvent
+from holdfast.model import tree as trees
 from holdfast.model.content import references
 from holdfast.model.file import SnapshotFile
-from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.node import Content, Node, NodeType, Row
+from holdfast.model.roles import TreeSaver
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory, save_directory
 from holdfast.model.walk import lookup
 from holdfast.operations.backup import GRANULARITY, BackupOptions, BackupOutcome, backup_tree
-from holdfast.operations.backup import tree as operation
+from holdfast.operations.backup import files as operation
+from holdfast.operations.backup import tree as tree_pass
 from holdfast.operations.ingest import LARGE, Group, Ingest, Tell
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.ids import BlobId, PackName
@@ -114,6 +117,12 @@ class Watched(Ingest):
         self.read.append(status.st_ino)
         return super().file(descriptor, status, tell)
 
+    @override
+    def small_file(self, data: bytes, status: os.stat_result) -> BlobId | None:
+        if self.read[-1:] != [status.st_ino]:  # `file` has not said so
+            self.read.append(status.st_ino)
+        return super().small_file(data, status)
+
 
 class Meddler:
     """Saves blobs, and does something to the source before each blob of a file."""
@@ -156,12 +165,14 @@ class Bench:
         source: LocalSource | None = None,
         meddle: Callable[[int], None] | None = None,
         store: Store | None = None,
+        avoid: Collection[PackName] = (),
         **options: object,
     ) -> BackupOutcome:
         store = store or self.store
         chosen = BackupOptions(host="host", user="user", os="os", program="test", parent=parent)
         chosen = replace(chosen, **options)  # type: ignore[arg-type]  # the dataclass checks
         with store.writer({}) as writer, store.loader() as loader:
+            writer.avoid(avoid)
             saver = Meddler(writer, meddle) if meddle else writer
             ingest = Watched(saver, CHUNKS, store.chunker_seed())
             outcome = backup_tree(
@@ -364,6 +375,65 @@ def test_only_the_files_are_read_again_of_which_something_is_lost(bench: Bench) 
     assert bench.content(third, "lost") == noise(100_000, 2)
 
 
+def test_a_lost_file_is_stored_again_under_each_of_its_names(bench: Bench) -> None:
+    (bench.data / "a").write_bytes(noise(5000))
+    os.link(bench.data / "a", bench.data / "b")
+    first = bench.backup()
+    gone = [name for name in bench.names("data/") if is_data_pack(bench, name)]
+    second = bench.backup(first.snapshot, avoid=[pack_of(name) for name in gone])
+    for name in gone:
+        bench.objects.delete(name)
+    bench.store = reopened(bench)
+    for name in ("a", "b"):
+        assert bench.content(second, name) == noise(5000)
+        assert bench.node(second, name).filesystem == 0
+
+
+@pytest.mark.parametrize("page", [8, 4096])
+def test_the_tree_of_an_unchanged_directory_is_not_made_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(trees, "MAX_ENTRIES", page)
+    for number in range(60):
+        (bench.data / f"file{number:02}").write_bytes(noise(100, number))
+    (bench.data / "sub").mkdir()
+    first = bench.backup()
+    made: list[int] = []
+
+    def save(rows: Iterable[Row], saver: TreeSaver) -> BlobId:
+        found = list(rows)
+        made.append(len(found))
+        return save_directory(found, saver)
+
+    monkeypatch.setattr(tree_pass, "save_directory", save)
+    second = bench.backup(first.snapshot)
+    assert bench.node(second) == bench.node(first)
+    assert not {61, 0} & set(made)  # the directories above may change
+    (bench.data / "file07").write_bytes(b"other")
+    third = bench.backup(second.snapshot)
+    assert made.count(61) == 1
+    assert bench.nodes(third)[b"file07"].size == 5
+
+
+@pytest.mark.parametrize("page", [8, 4096])
+def test_the_tree_of_an_unchanged_directory_is_stored_anew_where_it_may_not_be_built_upon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(trees, "MAX_ENTRIES", page)
+    for number in range(60):
+        (bench.data / f"file{number:02}").write_bytes(noise(100, number))
+    first = bench.backup()
+    condemned = [name for name in bench.names("data/") if not is_data_pack(bench, name)]
+    second = bench.backup(first.snapshot, avoid=[pack_of(name) for name in condemned])
+    assert bench.read == []
+    assert bench.node(second).payload == bench.node(first).payload
+    for name in condemned:
+        bench.objects.delete(name)
+    bench.store = reopened(bench)
+    assert len(bench.nodes(second)) == 60
+    assert bench.content(second, "file33") == noise(100, 33)
+
+
 def test_packs_that_vanish_during_a_backup_are_replaced_before_it_commits(bench: Bench) -> None:
     (bench.data / "file").write_bytes(noise(100_000))
     first = bench.backup()
@@ -388,6 +458,10 @@ def _content(node: Node) -> Content | None:
 
 def is_data_pack(bench: Bench, name: str) -> bool:
     return bench.objects.get(name)[12] == 1
+
+
+def pack_of(name: str) -> PackName:
+    return PackName(name.rpartition("/")[2])
 
 
 def reopened(bench: Bench) -> Store:
@@ -466,6 +540,36 @@ def in_data(bench: Bench, change: Callable[[], None]) -> Source:
             change()
 
     return Source([bench.data], hook)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_is_replaced_after_it_was_listed_shares_segments_with_its_own_kind(
+    bench: Bench,
+) -> None:
+    path = bench.data / "file"
+    path.write_bytes(noise(500))
+    os.chown(path, 1000, -1)
+    other = bench.data.parent / "other"
+    other.write_bytes(noise(500, 2))
+    os.chown(other, 2000, -1)
+    groups: list[Group] = []
+    save = Writer.save_data
+
+    def watched(writer: Writer, content: memoryview, group: Group) -> BlobId:
+        groups.append(group)
+        return save(writer, content, group)
+
+    def swap() -> None:
+        if other.exists():
+            other.replace(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Writer, "save_data", watched)
+        outcome = bench.backup(source=in_data(bench, swap))
+    assert groups == [("small", 2000)]
+    node = bench.node(outcome, "file")
+    assert (node.uid, node.inode) == (2000, path.stat().st_ino)
+    assert bench.content(outcome, "file") == noise(500, 2)
 
 
 def test_what_vanishes_is_left_out_and_is_no_error(bench: Bench) -> None:

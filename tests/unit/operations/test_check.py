@@ -423,7 +423,7 @@ def test_directories_too_deep_to_follow_are_named(
     extra: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depth = 40  # the limit is far above, and a tree that deep takes long to make
-    for module in ("holdfast.operations.check.check", "holdfast.model.descent"):
+    for module in ("holdfast.operations.check.trees", "holdfast.model.descent"):
         monkeypatch.setattr(sys.modules[module], "MAX_DEPTH", depth)
     backend = MemoryBackend()
     store = new_store(backend)

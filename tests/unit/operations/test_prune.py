@@ -452,6 +452,27 @@ def test_where_nothing_can_be_deleted_nothing_is_condemned(world: World) -> None
     assert not names(world.backend, "gc/")
 
 
+def test_what_a_pack_that_stays_holds_too_is_not_stored_anew(world: World) -> None:
+    shared, own, more, waste = (memoryview(world.random.randbytes(250)) for _ in range(4))
+    one, two = (world.store.writer({"kind": "backup"}) for _ in range(2))
+    for writer, several in ((one, (shared, own, waste)), (two, (shared, more))):
+        with writer:
+            for content in several:
+                writer.save_data(content, ("small", 0))
+            writer.flush()
+    for name, content in (("shared", shared), ("own", own), ("more", more)):
+        (world.folder / name).write_bytes(content)
+    world.back_up()
+    with world.store.writer({}) as writer:
+        twice = writer.save_data(shared, ("small", 0))
+    assert len(world.store.catalog.refresh().locate(twice)) == 2
+    assert prune(world).packs_repacked == 1
+    table = opened(world, world.backend)._store.catalog.refresh()
+    (only,) = table.locate(twice)
+    assert table.pack(only.pack).name.endswith(two.id[:8])
+    expect_whole(world)
+
+
 def test_the_only_good_copy_of_a_blob_does_not_go(world: World) -> None:
     world.write(1, 2, 3)
     first = world.store.writer({"kind": "backup"})

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.filesystem import Patterns
 from holdfast.operations.restore import RestoreOptions
-from holdfast.operations.restore.directories import OpenDirectory
+from holdfast.operations.restore.batch import OpenDirectory
 from holdfast.operations.restore.entries import Surroundings
 from holdfast.operations.restore.scope import Choice, Place, Scope, Selection
 

@@ -13,7 +13,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.primitives.compression import MAX_LEVEL, Compressor, decompress
+from holdfast.primitives import compression
+from holdfast.primitives.compression import MAX_LEVEL, Buffer, Compressor
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 TEXT = b"to be or not to be, " * 100
@@ -23,6 +24,14 @@ def frame_of(data: bytes) -> bytes:
     frame = Compressor(3).compress(data)
     assert frame is not None
     return frame
+
+
+def room(size: int) -> memoryview:
+    return memoryview(bytearray(size))
+
+
+def decompress(frame: Buffer, size: int) -> bytes:
+    return bytes(compression.decompress(frame, size, room))
 
 
 def claiming(size: int, block: bytes = b"\x01\0\0") -> bytes:
@@ -45,6 +54,28 @@ def test_what_does_not_shrink_is_left_alone() -> None:
     assert compressor.compress(os.urandom(1000)) is None
     assert compressor.compress(b"") is None
     assert Compressor(0).compress(TEXT) is None
+
+
+@pytest.mark.parametrize("level", [1, 3, 9, 10, 19])
+def test_long_data_of_which_pieces_do_not_shrink_is_left_alone(level: int) -> None:
+    assert Compressor(level).compress(os.urandom(1 << 20)) is None
+
+
+@pytest.mark.parametrize("shrinking", [b"text " * 20_000, bytes(200_000)])
+@pytest.mark.parametrize("place", range(0, 900_000, 100_000))
+def test_a_tenth_that_shrinks_is_found_wherever_it_is(shrinking: bytes, place: int) -> None:
+    data = bytearray(os.urandom(1 << 20))
+    data[place : place + len(shrinking)] = shrinking
+    frame = Compressor(3).compress(data)
+    assert frame is not None
+    assert len(frame) < len(data) - len(shrinking) * 9 // 10
+    assert decompress(frame, len(data)) == data
+
+
+def test_high_levels_try_everything() -> None:
+    data = bytearray(os.urandom(1 << 20))
+    data[100_000:130_000] = bytes(30_000)
+    assert Compressor(10).compress(data) is not None
 
 
 def test_one_compressor_serves_several_threads() -> None:
@@ -136,3 +167,14 @@ def test_a_damaged_frame_gives_its_bytes_or_a_value_error(data: st.DataObject) -
     except ValueError:
         return
     assert len(found) == len(TEXT)
+
+
+def no_room(size: int) -> memoryview:
+    raise AssertionError(f"room for {size} bytes")
+
+
+def test_no_room_is_made_for_a_frame_of_which_blocks_are_missing() -> None:
+    frame = zstandard.compress(bytes(64 << 20))
+    for cut in (1, 3, 4, len(frame) // 2, len(frame) - 9):
+        with pytest.raises(ValueError, match="zstd frame"):
+            compression.decompress(frame[:-cut], 64 << 20, no_room)

@@ -115,6 +115,29 @@ def test_a_message_is_bound_to_its_key_domain_ordinal_and_context() -> None:
         Opener(bytes(32)).open(Domain.SEGMENT, 1, sealed, b"context")
 
 
+def test_a_message_is_opened_into_memory() -> None:
+    sealed = Sealer(KEY).seal(Domain.SEGMENT, b"a message", b"context")
+    memory = bytearray(b"x" * 11)
+    Opener(KEY).open_into(memoryview(memory)[1:-1], Domain.SEGMENT, 0, sealed, b"context")
+    assert memory == b"xa messagex"
+
+
+def test_nothing_of_a_forged_message_stays_in_memory() -> None:
+    sealed = bytearray(Sealer(KEY).seal(Domain.SEGMENT, b"a message", b"context"))
+    sealed[-1] ^= 1
+    memory = bytearray(b"x" * 9)
+    with pytest.raises(Forged):
+        Opener(KEY).open_into(memoryview(memory), Domain.SEGMENT, 0, sealed, b"context")
+    assert memory == bytes(9)
+
+
+@pytest.mark.parametrize("size", range(TAG_SIZE + 1))
+def test_what_is_too_short_is_forged_into_memory_too(size: int) -> None:
+    out = memoryview(bytearray(max(size - TAG_SIZE, 0)))
+    with pytest.raises(Forged):
+        Opener(KEY).open_into(out, Domain.FOOTER, 0, bytes(size), b"")
+
+
 @pytest.mark.parametrize("size", range(TAG_SIZE + 1))
 def test_what_is_too_short_is_forged(size: int) -> None:
     with pytest.raises(Forged):

@@ -99,3 +99,27 @@ def test_too_little_memory_is_a_value_error() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert "4096 MiB" in run.stdout
+
+
+AT_ONCE = """
+import threading
+from holdfast.primitives.kdf import MIN_MEMORY, KdfParams, stretch
+found = []
+def derive():
+    for _ in range(5):
+        found.append(stretch("a", bytes(32), KdfParams(MIN_MEMORY, 1, 16), 32))
+threads = [threading.Thread(target=derive) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found), len(set(found)))
+"""
+
+
+def test_several_threads_can_derive_at_once() -> None:
+    # A process of its own: threads that wait for one another in OpenSSL cannot be stopped.
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ONCE], stdout=subprocess.PIPE, timeout=60, check=True, text=True
+    )
+    assert done.stdout == "20 1\n"

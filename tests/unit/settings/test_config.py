@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from holdfast import UsageError
-from holdfast.settings import Config, load_config
+from holdfast.settings import Config
+from holdfast.settings.config import load_config
 
 
 def loaded(folder: Path, text: str | bytes) -> Config:

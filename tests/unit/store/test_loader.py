@@ -26,6 +26,7 @@ from holdfast.overrides import override
 from holdfast.primitives.ids import BlobId
 from holdfast.store import Loader, Store
 from holdfast.store.index import encode_index
+from holdfast.store.segments import AHEAD
 from holdfast.testing.repositories import new_store, reopened
 
 GROUP = ("small", 0)
@@ -369,8 +370,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     store = new_store(backend)
     contents = [bytes([number]) * 900_000 for number in range(40)]
     blobs = saved(store, *contents)
-    monkeypatch.setattr("holdfast.store.loader.CACHE_BYTES", 5 << 20)
-    monkeypatch.setattr("holdfast.store.loader._OPENERS", 2)
+    monkeypatch.setattr("holdfast.store.segments.CACHE_BYTES", 5 << 20)
+    monkeypatch.setattr("holdfast.store.segments._OPENERS", 2)
     with reader(backend) as loader:
         for blob, content in zip(blobs, contents, strict=True):
             assert loader.load(blob) == content
@@ -484,3 +485,76 @@ def test_a_repository_is_read_without_writing(backend: MemoryBackend, blobs: lis
     with reader(backend) as loader:
         loader.load(blobs[0])
     assert backend._objects == before
+
+
+# Many at once
+
+
+def contents_of(loader: Loader, blobs: list[BlobId]) -> dict[int, bytes | None]:
+    found: dict[int, bytes | None] = {}
+    for position, view in loader.views(blobs):
+        assert position not in found
+        found[position] = None if view is None else bytes(view)
+    return found
+
+
+def test_many_blobs_are_given_segment_by_segment(backend: MemoryBackend) -> None:
+    contents = [b"%d " % number * 3000 for number in range(700)]
+    blobs = saved(new_store(backend), *contents)
+    mixed = [blobs[(number * 77) % 700] for number in range(700)] + blobs[:3]
+    counted = Faulty(backend, NoFault())
+    with reader(counted) as loader:
+        order = [position for position, _ in loader.views(mixed)]
+        assert order != sorted(order)
+        assert contents_of(loader, mixed) == {
+            position: contents[blobs.index(blob)] for position, blob in enumerate(mixed)
+        }
+    table = reopened(backend).catalog.load()
+    assert data_gets(counted) == len({table.locate(blob)[0][:2] for blob in blobs}) > 1
+
+
+def test_of_many_blobs_those_that_are_not_to_be_had_are_none(
+    backend: MemoryBackend, blobs: list[BlobId]
+) -> None:
+    unknown = BlobId(bytes(32))
+    with reader(backend) as loader:
+        assert contents_of(loader, [blobs[3], unknown]) == {0: BLOBS[3], 1: None}
+    (name,) = packs(backend)
+    backend.put(name, bytes(backend.stat(name)))
+    with reader(backend) as loader:
+        assert contents_of(loader, blobs) == dict.fromkeys(range(len(blobs)))
+    backend.delete(name)
+    with reader(backend) as loader:
+        assert contents_of(loader, blobs) == dict.fromkeys(range(len(blobs)))
+
+
+def test_many_blobs_are_verified(backend: MemoryBackend, blobs: list[BlobId]) -> None:
+    with reader(backend) as loader:
+        plan = loader.plan(blobs)
+        swapped = [blobs[1], blobs[0], *blobs[2:]]
+        found = dict(loader.read(plan, swapped))
+    assert found == dict(enumerate([None, None, *BLOBS[2:]]))
+
+
+def test_reading_ahead_keeps_its_distance() -> None:
+    backend = MemoryBackend()
+    contents = [bytes([number]) * 2_000_000 for number in range(40)]
+    blobs = saved(new_store(backend), *contents)
+    with reader(backend) as loader:
+        loader.prefetch(blobs)
+        for number, (blob, content) in enumerate(zip(blobs, contents, strict=True)):
+            assert loader.view(blob) == content
+            with loader._lock:
+                assert len(loader._ahead) == min(AHEAD, len(blobs) - number - 1)
+                assert len(loader._later) == max(0, len(blobs) - number - 1 - AHEAD)
+
+
+def test_a_view_outlives_what_is_read_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = MemoryBackend()
+    contents = [bytes([number]) * 900_000 for number in range(40)]
+    blobs = saved(new_store(backend), *contents)
+    monkeypatch.setattr("holdfast.store.segments.CACHE_BYTES", 2 << 20)
+    with reader(backend) as loader:
+        views = [loader.view(blob) for blob in blobs]
+        assert [bytes(view) for view in views] == contents
+    assert [bytes(view) for view in views] == contents

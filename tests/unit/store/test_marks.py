@@ -68,3 +68,52 @@ def test_all_that_was_marked_is_told_once(known: set[int], marked: list[int]) ->
     assert sum(told) == len(set(marked))
     assert sorted(marks) == sorted({blob(number) for number in marked})
     assert set(marks.unknown()) == {blob(number) for number in set(marked) - known}
+
+
+@given(known=st.sets(st.integers(0, 30)), marked=st.sets(st.integers(0, 40)))
+def test_the_groups_are_those_of_what_is_marked(known: set[int], marked: set[int]) -> None:
+    marks = Marks(table(*known))
+    for number in marked:
+        marks.add(blob(number), ("small", number))
+    asked = [blob(number) for number in range(50)]
+    assert marks.groups(asked) == {blob(number): ("small", number) for number in sorted(marked)}
+
+
+NUMBERS = st.sets(st.integers(0, 20))
+
+
+@given(
+    packs=st.lists(NUMBERS, min_size=1, max_size=4),
+    later=st.lists(NUMBERS, max_size=3),
+    marked=NUMBERS,
+    leave=st.sets(st.integers(0, 6)),
+    removed=st.sets(st.integers(0, 6)),
+)
+def test_what_is_lacking_is_in_no_pack_that_counts(
+    packs: list[set[int]],
+    later: list[set[int]],
+    marked: set[int],
+    leave: set[int],
+    removed: set[int],
+) -> None:
+    """Whether it was there when the marks were begun or came later."""
+    found = Table()
+    for pack in packs:
+        add(found, pack)
+    marks = Marks(found)
+    for number in marked:
+        marks.add(blob(number))
+    for pack in later:
+        add(found, pack)
+    found.remove(row.name for number, row in enumerate(found.pack_rows()) if number in removed)
+    gone = leave | removed
+    there = set[int]().union(*(p for at, p in enumerate([*packs, *later]) if at not in gone))
+    assert set(marks.lacking(found, leave)) == {blob(number) for number in marked - there}
+
+
+def add(found: Table, numbers: set[int]) -> None:
+    """Add a pack of these blobs."""
+    placed = [Placed(blob(number), 0, at * 10, 10) for at, number in enumerate(numbers)]
+    segments = [Segment(HEADER_SIZE, 1000, 1000, 0)]
+    name = PackName(digest(bytes([len(found.packs)])).hex() + "-" + "0" * 8)
+    found.add_pack(PackInfo(name, bytes(HEADER_SIZE), 4096, segments, placed))

@@ -66,6 +66,27 @@ def test_a_good_repository_has_nothing_to_tell(original: MemoryBackend) -> None:
         assert store.catalog.load().agrees(store.read_trailer(name, size))
 
 
+@pytest.mark.parametrize("largest", [0, 1, 1 << 12, 1 << 20])
+def test_a_reader_reads_packs_of_any_size_again_and_again(
+    original: MemoryBackend, largest: int
+) -> None:
+    """Its memory still holds the pack before, which must not hide what the next one lacks."""
+    backend = copied(original)
+    store = reopened(backend)
+    reader = store.pack_reader(largest)
+    packs = list(store.list_packs().packs)
+    assert [reader.damage(name) for name in packs * 2] == [None] * 2 * len(packs)
+    where = store.pack_object(packs[0])
+    data = bytearray(backend.get(where))
+    data[-1] ^= 1
+    backend.delete(where)
+    backend.put(where, bytes(data))
+    assert reader.damage(packs[1]) is None
+    assert reader.damage(packs[0]) == Damage(where, "its bytes do not match its name")
+    backend.delete(where)
+    assert reader.damage(packs[0]) == Damage(where, "it is missing")
+
+
 HOW: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "cut": lambda data: data[:-1],

@@ -229,6 +229,32 @@ def test_excluded_packs_are_passed_over(layout: list[list[bytes]], data: st.Data
         assert found.known(blob, excluded) in (holders or {-1})
 
 
+@given(
+    st.lists(st.lists(IDS, min_size=1, max_size=8), min_size=1, max_size=5),
+    st.lists(IDS, max_size=20),
+    st.data(),
+)
+def test_many_blobs_are_looked_up_as_one_by_one(
+    layout: list[list[bytes]], wanted: list[bytes], data: st.DataObject
+) -> None:
+    found = Table()
+    for number, blobs in enumerate(layout):
+        found.add_pack(pack(number, blobs))
+        if number % 2:
+            found.flatten()
+    numbers = st.sets(st.integers(0, len(layout) - 1))
+    excluded, removed = data.draw(numbers), data.draw(numbers)
+    found.remove(pack(number, layout[number]).name for number in removed)
+    asked = [BlobId(blob) for blob in wanted]
+    used: set[int] = set()
+    missing = list(found.missing(asked, excluded, used))
+    assert missing == [blob for blob in asked if found.known(blob, excluded) < 0]
+    for blob in asked:
+        holders = {at for at, held in enumerate(layout) if blob in held}
+        assert bool(used & holders) == (blob not in missing)
+    assert not used & (excluded | removed)
+
+
 def ids(count: int, seed: int = 0) -> list[bytes]:
     numbers = random.Random(seed)  # noqa: S311 - the same in every run
     return [numbers.randbytes(ID_SIZE) for _ in range(count)]
@@ -379,6 +405,33 @@ def test_looking_up_beside_adding_finds_all_that_was_added() -> None:
     assert all(looker.result() for looker in lookers)
 
 
+@given(
+    st.lists(st.lists(IDS, min_size=1, max_size=8), min_size=1, max_size=5),
+    st.sets(st.integers(0, 4)),
+)
+def test_columns_tell_what_rows_do(layout: list[list[bytes]], removed: set[int]) -> None:
+    found = Table()
+    packs = [pack(number, blobs) for number, blobs in enumerate(layout)]
+    for info in packs:
+        found.add_pack(info)
+    found.remove(info.name for number, info in enumerate(packs) if number in removed)
+    of, stored, raw = found.segment_columns()
+    assert [
+        (blob, of[segment], stored[segment], raw[segment], length)
+        for blob, segment, length in found.columns()
+    ] == [
+        (blob, at.pack, at.segment.stored, at.segment.raw, at.length) for blob, at in found.rows()
+    ]
+
+
+def test_columns_are_told_in_parts_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 7)
+    blobs = ids(50)
+    found = Table()
+    found.add_pack(pack(0, blobs))
+    assert [blob for blob, _, _ in found.columns()] == sorted(blobs)
+
+
 # Sets of blobs
 
 
@@ -408,3 +461,15 @@ def test_a_blob_set_stays_right_while_its_table_grows() -> None:
     assert b"a" * 32 in blobs
     assert b"b" * 32 in blobs
     assert b"0" * 32 not in blobs
+
+
+def test_a_blob_that_is_met_tells_its_length_if_the_table_knew_it() -> None:
+    found = Table()
+    found.add_pack(pack(0, [b"a" * 32]))
+    blobs = BlobSet(found)
+    assert blobs.meet(b"a" * 32) == 10
+    assert blobs.meet(b"a" * 32) == 10
+    assert b"a" * 32 in blobs
+    assert not blobs.add(b"a" * 32)
+    assert blobs.meet(b"b" * 32) is None
+    assert blobs.add(b"b" * 32)

@@ -33,7 +33,7 @@ from holdfast.errors import (
 from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.ids import BlobId
-from holdfast.store import Rehearsal, Store, Writer
+from holdfast.store import Kind, Rehearsal, Store, Writer
 from holdfast.store.config import encode_config
 from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.packer import SEGMENT_SIZE
@@ -98,6 +98,30 @@ def test_what_is_stored_is_not_stored_again(backend: MemoryBackend) -> None:
         assert (writer.added, writer.blobs, writer.stored) == (0, 0, 0)
         assert writer.has(blobs)
     assert names(backend, "data/") == packs
+
+
+def test_what_is_moved_is_stored_anew_and_once(backend: MemoryBackend) -> None:
+    small, large = content(1), content(2, SEGMENT_SIZE + 1)
+    blobs = backed_up(reopened(backend), small, large)
+    before = names(backend, "data/")
+    with reopened(backend).writer({}) as writer:
+        for _ in range(2):
+            for blob, data in zip(blobs, (small, large), strict=True):
+                writer.move(Kind.DATA, blob, memoryview(data), SMALL)
+            writer.flush()
+        assert (writer.blobs, writer.added) == (2, len(small) + len(large))
+    for name in before:
+        backend.delete(name)
+    assert load_all(backend, blobs) == [small, large]
+
+
+def test_what_is_moved_under_another_id_is_not_stored(backend: MemoryBackend) -> None:
+    """The pack is verified before it is stored, whatever the writer was told."""
+    with reopened(backend).writer({}) as writer:
+        writer.move(Kind.DATA, BlobId(b"x" * 32), memoryview(b"data"), SMALL)
+        with pytest.raises(DamagedRepository, match="before it was stored"):
+            writer.flush()
+    assert names(backend, "data/") == []
 
 
 def test_what_is_saved_twice_in_one_session_is_stored_once(backend: MemoryBackend) -> None:

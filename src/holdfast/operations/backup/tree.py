@@ -1,34 +1,24 @@
-"""One pass over local files: every entry becomes a node, every new byte a blob."""
+"""One pass over local files: what is unchanged is taken over, everything else is read."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import stat
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from holdfast.errors import DamagedRepository
-from holdfast.filesystem import (
-    Directory,
-    Leave,
-    Owners,
-    Problem,
-    Walk,
-    node_from_stat,
-    node_type,
-    read_xattrs,
-)
+from holdfast.filesystem import Directory, Leave, Walk, node_from_stat
 from holdfast.model.content import references
-from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.node import PAYLOAD, SIZE, TYPE, Node, NodeType, Row
 from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Snapshot
-from holdfast.model.tree import load_directory, save_directory
+from holdfast.model.tree import load_rows, save_directory
+from holdfast.operations.backup.files import FileReader
 from holdfast.operations.backup.options import BackupOptions
 from holdfast.operations.backup.tally import Tally
-from holdfast.operations.ingest import Ingest, Unreadable
+from holdfast.operations.ingest import Ingest
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import Rehearsal, Writer
@@ -38,31 +28,42 @@ _log = logging.getLogger(__name__)
 GRANULARITY = 2_000_000_000
 """Nanoseconds in which a file may change unnoticed, on file systems with the coarsest times."""
 
-READ_ATTEMPTS = 3
-LINKS_REMEMBERED = 1 << 16
-"""Files with several hard links whose content is not read again at the next link."""
+_FILE, _DIRECTORY = int(NodeType.FILE), int(NodeType.DIRECTORY)
+_FORMAT, _REGULAR = 0o170000, 0o100000
+_name = itemgetter(0)
 
-_RETYPED = frozenset({errno.ELOOP, errno.ENXIO})
-"""How opening a file fails where a symlink or a socket is now."""
+_Files = Sequence[tuple[bytes, os.stat_result]]
+
+
+class _Before(NamedTuple):
+    """What the parent snapshot has in a directory: its entries in order, and its tree's blobs."""
+
+    rows: list[Row]
+    by_name: dict[bytes, Row]
+    pages: list[BlobId]
+
+
+_NOTHING = _Before([], {}, [])
 
 
 class _Frame(NamedTuple):
-    """A directory that is being backed up: its own node but for the tree, and what is in it."""
+    """A directory that is being backed up.
+
+    Attributes:
+        node: its own, but for the tree.
+        rows: what is in it.
+        before: what the parent snapshot has.
+        is_stored: the parent's tree is where this backup may build upon it.
+    """
 
     node: Node
-    nodes: list[Node]
-    before: Mapping[bytes, Node]
-
-
-class _Read(NamedTuple):
-    """What was read of a file."""
-
-    status: os.stat_result
-    node: Node
+    rows: list[Row]
+    before: _Before
+    is_stored: bool
 
 
 class TreePass:
-    """One pass over a local source: every entry becomes a node, every new byte a blob."""
+    """One pass over a local source: every entry becomes a row, every new byte a blob."""
 
     def __init__(
         self,
@@ -73,17 +74,13 @@ class TreePass:
         progress: Progress,
     ) -> None:
         self._writer = writer
-        self._ingest = ingest
         self._loader = loader
         self._progress = progress
         self.tally = Tally()
-        self._owners = Owners()
+        self._files = FileReader(ingest, self.tally, progress)
         self._frames: list[_Frame] = []
         self._parent = options.parent
         self._trusted_before = 0 if options.force else _trusted_before(options.parent)
-        self._devices: dict[int, int] = {}
-        self._links: OrderedDict[tuple[int, int], _Read] = OrderedDict()
-        self._told = 0
 
     def run(self, walk: Walk) -> BlobId:
         """Back up what the walk finds; returns the id of the root directory."""
@@ -100,240 +97,127 @@ class TreePass:
         return tree
 
     def _enter(self, walk: Walk, directory: Directory) -> None:
+        path = directory.path
+        left: _Files = directory.files
+        self.tally.directories += 1
+        self._progress.advance(0, 0, os.fsdecode(path))
         before = self._before(directory.name)
+        rows: list[Row] = []
+        is_stored = False
+        if before.pages:
+            left, is_stored = self._take_over(left, before, rows)
+        self._frames.append(_Frame(self._node(walk, directory), rows, before, is_stored))
+        read, get = self._files.read, before.by_name.get
+        for name, status in left:
+            row = read(walk, path, name, status, get(name))
+            if row is not None:
+                rows.append(row)
+
+    def _node(self, walk: Walk, directory: Directory) -> Node:
+        """The directory's own node, without its tree."""
         xattrs, problems = walk.xattrs()
         for problem in problems:
             self.tally.problem(problem)
-        node = node_from_stat(directory.name, directory.status, self._owners, xattrs=xattrs)
-        if not directory.complete:
-            node = node._replace(extra={"incomplete": True})
-        nodes: list[Node] = []
-        self._frames.append(_Frame(node, nodes, before))
-        self.tally.directories += 1
-        here = os.fsdecode(directory.path)
-        self._progress.advance(0, 0, here)
-        for name, status in directory.files:
-            size, self._told = self.tally.size, 0
-            found = self._entry(walk, directory.path, name, status, before.get(name))
-            if found is not None:
-                nodes.append(found)
-            self._progress.advance(1, max(self.tally.size - size - self._told, 0), here)
+        node = node_from_stat(directory.name, directory.status, self._files.owners, xattrs=xattrs)
+        return node if directory.complete else node._replace(extra={"incomplete": True})
 
     def _leave(self) -> BlobId:
-        frame = self._frames.pop()
-        # A directory that changes while it is listed may give a name twice.
-        unique = {node.name: node for node in frame.nodes}
-        tree = save_directory(list(unique.values()), self._writer)
+        node, rows, before, is_stored = self._frames.pop()
+        rows.sort(key=_name)
+        if is_stored and rows == before.rows:
+            tree = before.pages[0]  # the same would come of it
+        else:
+            # A directory that changes while it is listed may give a name twice.
+            tree = save_directory({row[0]: row for row in rows}.values(), self._writer)
         if self._frames:
-            self._frames[-1].nodes.append(frame.node._replace(payload=tree))
+            self._frames[-1].rows.append(node._replace(payload=tree))
         return tree
 
-    def _before(self, name: bytes) -> Mapping[bytes, Node]:
+    def _before(self, name: bytes) -> _Before:
         """What the parent snapshot has in the directory that is entered."""
-        if self._parent is None:
-            return {}
-        if not self._frames:
-            tree: object = self._parent.tree
+        if self._frames:
+            was = self._frames[-1].before.by_name.get(name)
+            tree = was[PAYLOAD] if was is not None and was[TYPE] == _DIRECTORY else None
         else:
-            node = self._frames[-1].before.get(name)
-            tree = node.payload if node and node.type == NodeType.DIRECTORY else None
+            tree = None if self._parent is None else self._parent.tree
         if not isinstance(tree, bytes):
-            return {}
+            return _NOTHING
         try:
-            return {node.name: node for node in load_directory(BlobId(tree), self._loader)}
+            rows, pages = load_rows(BlobId(tree), self._loader)
         except DamagedRepository as error:
             # Nothing is lost by reading files anew that the parent has no good record of.
             _log.warning("the parent snapshot is damaged: %s", error)
-            return {}
+            return _NOTHING
+        return _Before(rows, dict(zip(map(_name, rows), rows, strict=True)), pages)
 
-    def _entry(
-        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result, before: Node | None
-    ) -> Node | None:
-        if stat.S_ISREG(status.st_mode):
-            if before is not None and self._is_unchanged(before, status):
-                self.tally.unmodified += 1
-                self.tally.size += before.size
-                return self._placed(before, status)
-            return self._file(walk, path, name, status, before)
-        return self._special(walk, path, name, status)
+    def _take_over(self, files: _Files, before: _Before, rows: list[Row]) -> tuple[_Files, bool]:
+        """Take over the rows of unchanged files whose blobs are stored.
 
-    def _is_unchanged(self, before: Node, status: os.stat_result) -> bool:
-        return (
-            before.mtime == status.st_mtime_ns
-            and before.ctime == status.st_ctime_ns
-            and before.size == status.st_size
-            and before.inode == status.st_ino
-            and before.type == NodeType.FILE
-            and before.ctime < self._trusted_before
-            and before.extra is None
-            and self._is_stored(before)
-        )
+        Returns:
+            The other entries, and whether the parent's tree is stored itself.
+        """
+        unchanged, blobs, left = self._unchanged(files, before)
+        # One question for all: what is stored is nearly always everything.
+        is_stored = self._writer.has(blobs + before.pages)
+        if not is_stored:
+            stored = {row[0] for row in unchanged if self._is_stored(row)}
+            left = [file for file in files if file[0] not in stored]
+            unchanged = [row for row in unchanged if row[0] in stored]
+        rows += unchanged
+        size = sum([row[SIZE] for row in unchanged])
+        self.tally.unmodified += len(unchanged)
+        self.tally.size += size
+        self._progress.advance(len(unchanged), size)
+        return left, is_stored
 
-    def _is_stored(self, node: Node) -> bool:
+    def _unchanged(self, files: _Files, before: _Before) -> tuple[list[Row], list[BlobId], _Files]:
+        """Compare files with what the parent has of them, in one loop, as there may be many.
+
+        Returns:
+            The rows of those that are unchanged, the blobs of those that are one blob (of others
+            it was seen that they are stored), and all other entries.
+        """
+        rows: list[Row] = []
+        blobs: list[BlobId] = []
+        left: list[tuple[bytes, os.stat_result]] = []
+        get, trusted_before = before.by_name.get, self._trusted_before
+        for file in files:
+            name, status = file
+            row = get(name)
+            if row is not None:
+                _, kind, _, _, _, _, _, mtime, ctime, inode, size, payload, at, _, extra = row
+                if (
+                    mtime == status.st_mtime_ns
+                    and ctime == status.st_ctime_ns
+                    and size == status.st_size
+                    and inode == status.st_ino
+                    and ctime < trusted_before
+                    and kind == _FILE
+                    and status.st_mode & _FORMAT == _REGULAR
+                    and extra is None
+                ):
+                    if type(payload) is bytes and at is None and status.st_nlink == 1:
+                        blobs.append(BlobId(payload))
+                        rows.append(row)
+                        continue
+                    if self._is_stored(row):
+                        rows.append(self._files.placed(row, status))
+                        continue
+            left.append(file)
+        return rows, blobs, left
+
+    def _is_stored(self, row: Row) -> bool:
         """Whether all blobs of a file are where this backup may build upon them."""
-        content = node.payload
+        content = row[PAYLOAD]
         if isinstance(content, bytes):
             return self._writer.has((BlobId(content),))
         if not isinstance(content, tuple):
             return content is None
         try:
-            return self._writer.has(blob for _, blob in references(content, self._loader))
+            return self._writer.has([blob for _, blob in references(content, self._loader)])
         except DamagedRepository as error:
             _log.warning("the parent snapshot is damaged: %s", error)
             return False
-
-    def _placed(self, node: Node, status: os.stat_result) -> Node:
-        """The node with the ordinal of its file system in this snapshot."""
-        ordinal = self._ordinal(status)
-        if node.filesystem != ordinal:
-            node = node._replace(filesystem=ordinal)
-        if ordinal is not None:
-            self._remember(status, node)
-        return node
-
-    def _ordinal(self, status: os.stat_result) -> int | None:
-        if status.st_nlink == 1:
-            return None
-        return self._devices.setdefault(status.st_dev, len(self._devices))
-
-    def _file(
-        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result, before: Node | None
-    ) -> Node | None:
-        node = self._linked(name, status)
-        if node is None:
-            try:
-                node = self._read(walk, name)
-            except Unreadable as error:
-                self.tally.problem(Problem.of(_join(path, name), error.operation, error.error))
-                return None
-        if node is None:
-            return self._retyped(walk, path, name)
-        self.tally.size += node.size
-        if before is None or before.type != NodeType.FILE:
-            self.tally.new += 1
-        elif _same(before, node):
-            self.tally.unmodified += 1
-        else:
-            self.tally.changed += 1
-        return node
-
-    def _linked(self, name: bytes, status: os.stat_result) -> Node | None:
-        """The node of another link to a file that was read already and has not changed since."""
-        if status.st_nlink == 1:
-            return None
-        read = self._links.get((status.st_dev, status.st_ino))
-        if read is None or read.node.extra or not _unchanged_since(read.status, status):
-            return None
-        return read.node._replace(name=name)
-
-    def _read(self, walk: Walk, name: bytes) -> Node | None:
-        """Read a file, again if it changes meanwhile; None when it is no regular file any more.
-
-        Raises:
-            Unreadable: it cannot be opened or read.
-        """
-        descriptor = _open(walk, name)
-        if descriptor is None:
-            return None
-        try:
-            status = _status(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            status, size, content, is_stable = self._read_stable(descriptor, status)
-            xattrs, errors = read_xattrs(descriptor)
-        finally:
-            os.close(descriptor)
-        for error in errors:
-            self.tally.problem(walk.problem(name, "read attributes of", error))
-        node = node_from_stat(
-            name, status, self._owners, content, xattrs, self._ordinal(status)
-        )._replace(size=size, extra=None if is_stable else {"changed": True})
-        if not is_stable:
-            _log.warning("%r changed while it was read", walk.problem(name, "", OSError()).path)
-        return self._grouped(node, status)
-
-    def _read_stable(
-        self, descriptor: int, status: os.stat_result
-    ) -> tuple[os.stat_result, int, Content | None, bool]:
-        """Read a file until it does not change meanwhile, a few times at most.
-
-        Returns:
-            Its status afterwards, the bytes that were read, their content, and whether it held
-            still.
-        """
-        attempt = 1
-        while True:
-            size, content = self._ingest.file(
-                descriptor, status, self._tell if attempt == 1 else None
-            )
-            after = _status(descriptor)
-            is_stable = size == status.st_size and _unchanged_since(status, after)
-            if is_stable or attempt == READ_ATTEMPTS:
-                return after, size, content, is_stable
-            status = after
-            attempt += 1
-
-    def _tell(self, size: int) -> None:
-        """Tell of bytes of a file that is still being read."""
-        self._told += size
-        self._progress.advance(0, size)
-
-    def _grouped(self, node: Node, status: os.stat_result) -> Node:
-        """The node of one of several links, but a file of its own if the others differ from it.
-
-        They do if the file changed between them, or if its inode was given to a new file: links
-        share one content when they are restored, and this entry's must not be another's.
-        """
-        if node.filesystem is None:
-            return node
-        read = self._links.get((status.st_dev, status.st_ino))
-        if read is not None and read.node.payload != node.payload:
-            return node._replace(filesystem=None)
-        self._remember(status, node)
-        return node
-
-    def _remember(self, status: os.stat_result, node: Node) -> None:
-        self._links[status.st_dev, status.st_ino] = _Read(status, node)
-        if len(self._links) > LINKS_REMEMBERED:
-            self._links.popitem(last=False)
-
-    def _retyped(self, walk: Walk, path: bytes, name: bytes) -> Node | None:
-        """An entry that was a file when it was listed, and is something else now."""
-        try:
-            status = walk.status(name)
-        except OSError as error:
-            self.tally.problem(Problem.of(_join(path, name), "open", error))
-            return None
-        if stat.S_ISREG(status.st_mode):
-            self.tally.problem(
-                Problem(_join(path, name), "open", 0, "it kept changing its type during the backup")
-            )
-            return None
-        return self._special(walk, path, name, status)
-
-    def _special(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Node | None:
-        """A link, fifo, socket or device: stored as what it is, never opened."""
-        target: bytes | None = None
-        try:
-            kind = node_type(status)
-            if kind is NodeType.SYMLINK:
-                target = walk.readlink(name)
-        except OSError as error:
-            self.tally.problem(Problem.of(_join(path, name), "read link", error))
-            return None
-        except KeyError:
-            self.tally.problem(Problem(_join(path, name), "stat", 0, "an unknown type of file"))
-            return None
-        if kind is NodeType.DIRECTORY:
-            self.tally.problem(
-                Problem(_join(path, name), "list", 0, "it became a directory during the backup")
-            )
-            return None
-        xattrs, problems = walk.xattrs(name)
-        for problem in problems:
-            self.tally.problem(problem)
-        self.tally.others += 1
-        return node_from_stat(name, status, self._owners, target, xattrs, self._ordinal(status))
 
 
 def _trusted_before(parent: Snapshot | None) -> int:
@@ -342,39 +226,3 @@ def _trusted_before(parent: Snapshot | None) -> int:
         return 0
     started = parent.how.get("started")
     return (started if isinstance(started, int) else parent.time_ns) - GRANULARITY
-
-
-def _unchanged_since(before: os.stat_result, after: os.stat_result) -> bool:
-    return (
-        before.st_mtime_ns == after.st_mtime_ns
-        and before.st_ctime_ns == after.st_ctime_ns
-        and before.st_size == after.st_size
-    )
-
-
-def _same(before: Node, node: Node) -> bool:
-    """Whether a file that was read again is as it was, but for what every copy changes."""
-    return before._replace(ctime=0, inode=0, filesystem=None) == node._replace(
-        ctime=0, inode=0, filesystem=None
-    )
-
-
-def _open(walk: Walk, name: bytes) -> int | None:
-    """A descriptor of a file; None when it is no file any more."""
-    try:
-        return walk.open_file(name)
-    except OSError as error:
-        if error.errno in _RETYPED:
-            return None
-        raise Unreadable(error, "open") from error
-
-
-def _status(descriptor: int) -> os.stat_result:
-    try:
-        return os.fstat(descriptor)
-    except OSError as error:
-        raise Unreadable(error, "stat") from error
-
-
-def _join(path: bytes, name: bytes) -> bytes:
-    return (b"" if path == b"/" else path) + b"/" + name

@@ -31,7 +31,7 @@ from holdfast.operations.prune.survey import (
 from holdfast.operations.reachable import mark
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId
 from holdfast.progress import Progress
-from holdfast.store import Drain, Group, Loader, Marks, Reclaim, Store, Writer
+from holdfast.store import Drain, Group, Kind, Loader, Marks, Reclaim, Store, Writer
 
 _log = logging.getLogger(__name__)
 
@@ -284,7 +284,7 @@ class _Prune:
             found.snapshots = snapshots
             going = condemned.union(*drain.ready.values())
             leave = unusable(table, listed, going)
-            lacking = [blob for blob in found.marks if table.known(blob, leave) < 0]
+            lacking = found.marks.lacking(table, leave)
             if not lacking:
                 return listed
             self._rescue(lacking, found, going, must=attempt > 0)
@@ -320,7 +320,7 @@ class _Prune:
         self._writer.avoid(condemned)
         self._writer.confirm()
         table = found.table
-        kinds: dict[int, list[BlobId]] = {}
+        kinds: dict[Kind, list[BlobId]] = {}
         for blob in lacking:
             places = table.locate(blob)
             if places:
@@ -331,7 +331,7 @@ class _Prune:
         for of_kind, blobs in kinds.items():
             blobs.sort(key=lambda blob: table.locate(blob)[0][:2])  # segment by segment
             try:
-                self._repack.copy(blobs, of_kind, found.marks)
+                self._repack.copy(found.marks.groups(blobs), of_kind)
             except DamagedRepository:
                 if must:
                     raise

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from holdfast.errors import DamagedRepository, StorageFull
-from holdfast.operations.prune.survey import PackUse, Survey, refused
+from holdfast.operations.prune.survey import PackUse, Survey, blobs_in, refused
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress
-from holdfast.store import Kind, Loader, Marks, Store, Table, Writer
+from holdfast.store import BlobSet, Group, Kind, Loader, Store, Table, Writer
 
 _log = logging.getLogger(__name__)
 
@@ -19,9 +19,6 @@ BATCH = 64 << 20
 
 _SORTED = 1 << 18
 """Blobs that are put into the order of their packs before they are read."""
-
-_AHEAD = 64
-"""Blobs that are asked for ahead of their use."""
 
 
 class Repack:
@@ -42,6 +39,7 @@ class Repack:
         self._loader = loader
         self._progress = progress
         self._alone = 0
+        self._twice: BlobSet = BlobSet(Table())
 
     def run(self, found: Survey, packs: Sequence[PackUse], leave: Collection[int]) -> None:
         """Store anew what is needed of these packs, as far as there is room.
@@ -55,6 +53,9 @@ class Repack:
             DamagedRepository: something that is needed cannot be read.
         """
         self._progress.expect(0, sum(use.used for use in packs))
+        self._twice = BlobSet(found.table)
+        for blob in blobs_in(found.duplicates):
+            self._twice.add(blob)
         for batch in _batches(packs):
             try:
                 for use in batch:
@@ -85,14 +86,15 @@ class Repack:
             info = self._store.read_trailer(use.row.name, use.row.size)
         except DamagedRepository as error:
             raise refused(error) from error
-        needed = [placed.id for placed in info.blobs if placed.id in found.marks]
-        to_move = []
-        for blob in dict.fromkeys(needed):
+        to_move = found.marks.groups(placed.id for placed in info.blobs)
+        # Only these may be elsewhere too: in packs that stay, or where this session put them.
+        for blob in [blob for blob in to_move if blob in self._twice]:
             if found.table.known(blob, leave) >= 0:
                 self.check_copy(blob, leave)
-            elif not self._writer.has((blob,)):
-                to_move.append(blob)
-        self.copy(to_move, use.kind, found.marks)
+                del to_move[blob]
+            elif self._writer.has((blob,)):
+                del to_move[blob]
+        self.copy(to_move, use.kind)
         self._progress.advance(0, use.used, use.row.name)
 
     def check_copy(self, blob: BlobId, leave: Collection[int]) -> None:
@@ -123,28 +125,33 @@ class Repack:
                     self.check_copy(each, leave)
                 batch.clear()
 
-    def copy(self, blobs: Sequence[BlobId], kind: int, marks: Marks) -> None:
+    def copy(self, blobs: Mapping[BlobId, Group | None], kind: Kind) -> None:
         """Store blobs of one kind anew.
+
+        Args:
+            blobs: which, each with what may share a segment with it; None if nothing may.
+            kind: what they are.
 
         Raises:
             DamagedRepository: one cannot be read.
         """
-        for number, blob in enumerate(blobs):
-            if number % _AHEAD == 0:
-                self._loader.prefetch(blobs[number : number + 2 * _AHEAD])
-            try:
-                data = self._loader.load(blob)
-            except DamagedRepository as error:
-                raise refused(error) from error
-            self.bytes += len(data)
-            if kind == Kind.TREE:
-                self._writer.save_tree(data)
-                continue
-            group = marks.group(blob)
+        ids = list(blobs)
+        for position, view in self._loader.views(ids):
+            blob = ids[position]
+            content = self._load(blob) if view is None else view
+            self.bytes += len(content)
+            group = blobs[blob]
             if group is None:
                 self._alone += 1
                 group = ("alone", self._alone)
-            self._writer.save_data(memoryview(data), group)
+            self._writer.move(kind, blob, content, group)
+
+    def _load(self, blob: BlobId) -> memoryview:
+        """A blob that is not where the index says first, or not good there."""
+        try:
+            return self._loader.view(blob)
+        except DamagedRepository as error:
+            raise refused(error) from error
 
 
 def _batches(packs: Sequence[PackUse]) -> Iterator[list[PackUse]]:

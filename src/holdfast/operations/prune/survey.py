@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 from holdfast.errors import DamagedRepository, ObjectNotFound
@@ -15,7 +17,7 @@ from holdfast.model.snapshot import Snapshot
 from holdfast.operations.reachable import mark
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName, SnapshotId
 from holdfast.progress import Progress
-from holdfast.store import Loader, Location, Marks, PackRow, Reclaim, Store, Table
+from holdfast.store import Kind, Loader, Location, Marks, PackRow, Reclaim, Store, Table
 
 LoadSnapshots: TypeAlias = Callable[[], tuple[list[Snapshot], list[DamagedRepository]]]
 """Lists and reads all snapshots: those that can be read, and what is wrong with the others."""
@@ -41,7 +43,7 @@ class PackUse:
     """
 
     row: PackRow
-    kind: int
+    kind: Kind
     epoch: int
     stored: int = 0
     used: int = 0
@@ -146,18 +148,25 @@ def _count(store: Store, found: Survey) -> None:
     table = found.table
     _check_listing(store, found)
     _begin(store, found)
-    for blob, places in _by_blob(table):
-        shares = [(at.pack, _share(at)) for at in places if at.pack in found.uses]
-        for pack, share in shares:
-            found.uses[pack].stored += share
+    packs, stored, raw = table.segment_columns()
+    uses = list(map(found.uses.get, packs))
+    for blob, rows in groupby(table.columns(), key=itemgetter(0)):
+        shares = [
+            (use, _share(stored[segment], raw[segment], length))
+            for _, segment, length in rows
+            if (use := uses[segment]) is not None
+        ]
+        for use, share in shares:
+            use.stored += share
         if blob not in found.marks:
             continue
         if len(shares) == 1:
-            found.uses[shares[0][0]].used += shares[0][1]
+            use, share = shares[0]
+            use.used += share
         elif shares:
             found.duplicates += blob
         else:
-            _refuse_lost(places, store, found)
+            _refuse_lost(table.locate(blob), store, found)
     for blob in found.marks.unknown():
         if table.known(blob, ()) < 0:
             raise refused(DamagedRepository(f"blob {blob.hex()}", "the index does not know it"))
@@ -190,7 +199,8 @@ def _share_out(found: Survey) -> None:
     for blob in blobs_in(found.duplicates):
         places = (at for at in found.table.locate(blob) if at.pack in found.uses)
         best = max(places, key=lambda at: (found.uses[at.pack].used, at.pack))
-        found.uses[best.pack].used += _share(best)
+        segment = best.segment
+        found.uses[best.pack].used += _share(segment.stored, segment.raw, best.length)
 
 
 def blobs_in(ids: bytearray) -> Iterator[BlobId]:
@@ -255,19 +265,6 @@ def _check_listing(store: Store, found: Survey) -> None:
         )
 
 
-def _by_blob(table: Table) -> Iterator[tuple[BlobId, list[Location]]]:
-    """Every blob once, with all its places."""
-    before: BlobId | None = None
-    places: list[Location] = []
-    for blob, at in table.rows():
-        if blob != before:
-            if before is not None:
-                yield before, places
-            before, places = blob, []
-        places.append(at)
-    if before is not None:
-        yield before, places
-
-
-def _share(at: Location) -> int:
-    return -(-at.segment.stored * at.length // max(at.segment.raw, 1))
+def _share(stored: int, raw: int, length: int) -> int:
+    """The bytes that a blob of a segment takes, of all that the segment does."""
+    return -(-stored * length // max(raw, 1))

@@ -8,158 +8,52 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from holdfast.errors import DamagedRepository
 from holdfast.filesystem import DirectoryStack, read_xattrs
-from holdfast.filesystem.apply import apply_to_descriptor
-from holdfast.filesystem.contents import AHEAD
 from holdfast.filesystem.target import (
     ATTEMPTS,
     TargetError,
     descriptor_of,
     enter_directory,
-    fold,
     folds_names,
     is_temporary,
     leave_directory,
     make_directory,
     names_in,
     remove_file,
-    restore_mode,
     status_of,
 )
-from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.node import Node
 from holdfast.model.roles import BlobLoader
 from holdfast.model.tree import load_directory
-from holdfast.operations.restore.entries import LARGE, Context, EntryRestorer, Job, Surroundings
+from holdfast.operations.restore.batch import MAX_BYTES, MAX_ENTRIES, Batch, OpenDirectory
+from holdfast.operations.restore.entries import Context, EntryRestorer, Surroundings
+from holdfast.operations.restore.helper import Helper
 from holdfast.operations.restore.judge import Verdict, judge
-from holdfast.operations.restore.options import Overwrite
 from holdfast.operations.restore.pool import Pool
 from holdfast.operations.restore.purge import Purge
-from holdfast.operations.restore.result import Deed, Tally
+from holdfast.operations.restore.result import Deed
 from holdfast.operations.restore.scope import Place
 from holdfast.operations.restore.traverse import Level
 from holdfast.primitives.ids import BlobId
 
-MAX_FILES: Final = 256
-"""Most entries of a batch."""
-
-MAX_BYTES: Final = LARGE
-"""Most bytes of a batch, unless a single file is larger."""
-
 _DEFAULT_ACL: Final = b"system.posix_acl_default"
-
-
-class OpenDirectory:
-    """A directory of the target that is being filled.
-
-    Args:
-        around: what its entries need to know.
-        node: what it is to become; None when its metadata stays.
-        before: its status before; None when it was created.
-
-    Attributes:
-        batch: entries that are to be handed over.
-        batch_bytes: their size.
-        folds: it takes names for the same that differ in case or form.
-    """
-
-    def __init__(
-        self, around: Surroundings, node: Node | None, before: os.stat_result | None
-    ) -> None:
-        self.around = around
-        self.node = node
-        self.before = before
-        self.batch: list[Node] = []
-        self.batch_bytes = 0
-        self.folds = False
-        self._folded: dict[str, bytes] = {}
-        self._lock = threading.Lock()
-        self._users = 1  # the thread that goes through the tree
-
-    def refusal(self, name: bytes) -> str:
-        """Why there cannot be an entry of that name; "" when there can."""
-        if self.folds and self._folded.setdefault(fold(name), name) != name:
-            return "the target takes this name for that of another entry"
-        return ""
-
-    def use(self) -> None:
-        """Somebody else is at work in it, too."""
-        with self._lock:
-            self._users += 1
-
-    def done(self, tally: Tally, fd: int, *, failed: bool) -> None:
-        """One user is done; the last one applies the metadata.
-
-        Args:
-            tally: told of problems.
-            fd: any descriptor of the directory.
-            failed: the restore has ended, so the directory is not what it should be.
-        """
-        with self._lock:
-            self._users -= 1
-            if self._users:
-                return
-        if not failed:
-            self._apply(tally, fd)
-
-    def _apply(self, tally: Tally, fd: int) -> None:
-        place = self.around.place
-        try:
-            if self.node is not None:
-                apply_to_descriptor(fd, self.node, lambda error: tally.problem(place.path, error))
-            elif self.before is not None:
-                restore_mode(fd, self.before)
-        except TargetError as error:
-            tally.problem(place.path, error)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Entries of one directory, to be restored by one thread, and a descriptor of their own."""
-
-    restorer: EntryRestorer
-    context: Context
-    directory: OpenDirectory
-    nodes: list[Node]
-    fd: int
-    complete: bool = False
-
-    def run(self) -> None:
-        """Restore them one after the other."""
-        size = 0
-        for node in self.nodes:
-            job = Job(self.directory.around, self.fd, node)
-            self.restorer.restore(job)
-            size += node.size - job.reported if node.type == NodeType.FILE else 0
-        progress = self.context.progress
-        if progress is not None:
-            path = self.directory.around.place.below(self.nodes[-1].name)
-            progress.advance(len(self.nodes), size, os.fsdecode(path))
-        self.complete = True
-
-    def close(self) -> None:
-        """Let go of the directory."""
-        try:
-            failed = not self.complete
-            self.directory.done(self.context.tally, self.fd, failed=failed)
-        finally:
-            os.close(self.fd)
 
 
 class DirectoryRestorer:
     """The `Visitor` of a restore. Levels are created in the target when something needs them."""
 
-    def __init__(self, context: Context, pool: Pool, purge: Purge) -> None:
+    def __init__(self, context: Context, pool: Pool, purge: Purge, helper: Helper) -> None:
         self._context = context
         self._options = context.options
         self._tally = context.tally
         self._pool = pool
         self._purge = purge
         self._restorer = EntryRestorer(context)
+        self._helper = helper
+        self._batch = Batch(self._restorer, context, helper)
         self._stack = DirectoryStack(os.dup(context.root))
         self._open: list[OpenDirectory] = []
         self._levels: list[Level] = []
@@ -167,6 +61,7 @@ class DirectoryRestorer:
 
     def close(self) -> None:
         """Let go of the target."""
+        self._batch.close()
         self._stack.close()
 
     def enter(self, level: Level) -> None:
@@ -185,12 +80,12 @@ class DirectoryRestorer:
         if problem := directory.refusal(node.name):
             self._tally.note(level.place.below(node.name), "create", problem)
             return
-        directory.batch.append(node)
-        directory.batch_bytes += node.size
-        if len(directory.batch) < MAX_FILES and directory.batch_bytes < MAX_BYTES:
+        directory.waiting.append(node)
+        directory.waiting_bytes += node.size
+        if len(directory.waiting) < MAX_ENTRIES and directory.waiting_bytes < MAX_BYTES:
             return
         try:
-            self._submit(directory)
+            self._hand_over(directory)
         except TargetError as error:
             self._tally.problem(level.place.path, error)
             level.abandoned = True
@@ -204,26 +99,27 @@ class DirectoryRestorer:
         fd = None
         try:
             fd = descriptor_of(self._stack)
-            if directory.batch:
-                self._submit(directory)
+            if directory.waiting:
+                self._hand_over(directory)
         except TargetError as error:
             self._tally.problem(level.place.path, error)
         if fd is not None:
             directory.done(self._tally, fd, failed=False)
-        self._leave(level)
+        if level.parent is None:
+            self._submit()
+        else:
+            self._leave(level.parent)
 
     def damaged(self, place: Place, error: DamagedRepository) -> None:
         """See `Visitor.damaged`."""
         self._tally.problem(place.path, error)
 
-    def _leave(self, level: Level) -> None:
-        if level.parent is None:
-            return
+    def _leave(self, parent: Level) -> None:
         try:
             leave_directory(self._stack)
         except TargetError as error:
-            self._tally.problem(level.parent.place.path, error)
-            level.parent.abandoned = True
+            self._tally.problem(parent.place.path, error)
+            parent.abandoned = True
 
     def _prepare(self, *, create: bool) -> bool:
         """Enter the levels that are not entered yet; False when that is impossible."""
@@ -326,17 +222,21 @@ class DirectoryRestorer:
         for name in extra_names(names, level.tree, self._context.loader):
             self._purge.remove(fd, name, level.place, directory.around.scope)
 
-    def _submit(self, directory: OpenDirectory) -> None:
-        """Hand over what waits in a directory."""
+    def _hand_over(self, directory: OpenDirectory) -> None:
+        """Put what waits in a directory into the batch."""
         try:
             fd = os.dup(descriptor_of(self._stack))
         except OSError as error:
             raise TargetError("enter", error) from error
-        nodes, directory.batch, directory.batch_bytes = directory.batch, [], 0
-        if directory.around.is_new or self._options.overwrite is Overwrite.ALWAYS:
-            self._context.loader.prefetch(_first_blobs(nodes))
-        directory.use()
-        self._pool.submit(_Batch(self._restorer, self._context, directory, nodes, fd))
+        self._batch.add(directory, fd)
+        if self._batch.is_full:
+            self._submit()
+
+    def _submit(self) -> None:
+        """Let the batch be worked on, and begin another."""
+        batch, self._batch = self._batch, Batch(self._restorer, self._context, self._helper)
+        batch.announce()
+        self._pool.submit(batch)
 
 
 def extra_names(names: list[bytes], tree: BlobId, loader: BlobLoader) -> set[bytes]:
@@ -346,20 +246,3 @@ def extra_names(names: list[bytes], tree: BlobId, loader: BlobLoader) -> set[byt
     for node in load_directory(tree, loader, on_damage=damage.append):
         extra.discard(node.name)
     return set() if damage else extra
-
-
-def _first_blobs(nodes: list[Node]) -> list[BlobId]:
-    """The blobs with which files begin; those behind are asked for when it comes to them.
-
-    Of files with hard links most are not read, so they are asked for late, too.
-    """
-    blobs: list[BlobId] = []
-    for node in nodes:
-        if node.type != NodeType.FILE or node.payload is None or node.filesystem is not None:
-            continue
-        content = cast("Content", node.payload)
-        if isinstance(content, bytes):
-            blobs.append(content)
-        else:
-            blobs += [item[0] for item in content[1][:AHEAD] if not isinstance(item, int)]
-    return blobs

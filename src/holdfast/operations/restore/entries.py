@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from holdfast.errors import DamagedRepository
-from holdfast.filesystem.apply import apply_to_descriptor, apply_to_name, apply_to_new_file
+from holdfast.filesystem.apply import apply_to_descriptor, apply_to_name, apply_to_new
 from holdfast.filesystem.contents import (
     Piece,
     first_difference,
@@ -112,13 +112,17 @@ class Context:
 
 
 class EntryRestorer:
-    """Restores one entry at a time; what fails is noted in the tally, not raised."""
+    """Restores one entry at a time; what fails is noted in the tally, not raised.
+
+    Attributes:
+        temporary: names for entries that are not complete yet.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._options = context.options
         self._tally = context.tally
-        self._temporary = TemporaryNames()
+        self.temporary = TemporaryNames()
         self._holders = Holders()
 
     def restore(self, job: Job) -> None:
@@ -164,7 +168,7 @@ class EntryRestorer:
                 self._holders.settle(group, copy)
 
     def _link(self, job: Job, found: os.stat_result | None, holder: Holder) -> None:
-        temporary = next(self._temporary)
+        temporary = next(self.temporary)
         place = job.around.place
         make_link(self._context.root, holder, (place, job.fd), temporary)
         self._finish(job, found, temporary)
@@ -225,14 +229,14 @@ class EntryRestorer:
     def _create_file(self, job: Job, found: os.stat_result | None) -> Holder | None:
         """Write a new file and put it in its place when it is complete."""
         node = job.node
-        temporary = next(self._temporary)
+        temporary = next(self.temporary)
         fd = create_file(job.fd, temporary)
         try:
             try:
                 written, _ = write_pieces(
                     fd, self._pieces(job), node.size, sparse=self._options.sparse
                 )
-                apply_to_new_file(
+                apply_to_new(
                     fd,
                     node,
                     lambda error: self._tally.problem(job.path(), error),
@@ -259,7 +263,7 @@ class EntryRestorer:
             self._tally.skip(job.path, is_file=False, protected=protected)
             return
         check_wanted(node, self._options)
-        temporary = next(self._temporary)
+        temporary = next(self.temporary)
         _make_other(job.fd, temporary, node)
         try:
             apply_to_name(

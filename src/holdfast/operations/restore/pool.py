@@ -7,11 +7,11 @@ from collections import deque
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-WORKERS: Final = 3
+WORKERS: Final = 2
 """Threads: nearly all of a small file's time is system calls, which they make side by side."""
 
-MAX_WAITING: Final = 8
-"""Batches that wait at most; each holds a descriptor."""
+MAX_WAITING: Final = 4
+"""Batches that wait at most; each holds a few descriptors."""
 
 
 class Batch(Protocol):

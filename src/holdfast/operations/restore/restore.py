@@ -13,6 +13,7 @@ from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.operations.restore.directories import DirectoryRestorer
 from holdfast.operations.restore.entries import Context
+from holdfast.operations.restore.helper import Helper
 from holdfast.operations.restore.options import Overwrite, RestoreOptions
 from holdfast.operations.restore.plan import Planner
 from holdfast.operations.restore.pool import Pool
@@ -23,6 +24,7 @@ from holdfast.operations.restore.traverse import Level, Subject, Visitor, find_s
 from holdfast.operations.restore.verify import Verifier
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
+from holdfast.store import Loader
 
 TargetPath: TypeAlias = str | bytes | os.PathLike[str]
 
@@ -143,7 +145,8 @@ class _Restore:
     def write(self, root: int, tally: Tally) -> None:
         """Restore."""
         purge = Purge(self.selection, tally, dry_run=False)
-        with Pool() as pool:
+        access = self.loader.access() if isinstance(self.loader, Loader) else None
+        with Helper(access, root) as helper, Pool() as pool:
             context = Context(
                 root=root,
                 loader=self.loader,
@@ -153,7 +156,7 @@ class _Restore:
                 clear=purge.remove,
                 has_ended=lambda: pool.has_failed,
             )
-            with closing(DirectoryRestorer(context, pool, purge)) as restorer:
+            with closing(DirectoryRestorer(context, pool, purge, helper)) as restorer:
                 self._traverse(restorer)
 
     def plan(self, root: int | None, tally: Tally) -> None:

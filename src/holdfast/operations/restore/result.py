@@ -117,6 +117,23 @@ class Tally:
             self._bytes_written += written
             self._tell(path, deed)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody is told of actions."""
+        return self._on_action is not None
+
+    def created(self, path: bytes) -> None:
+        """Tell of a file that `new_files` counts."""
+        with self._lock:
+            self._tell(lambda: path, Deed.CREATE)
+
+    def new_files(self, count: int, size: int) -> None:
+        """Count files that did not exist, and their bytes, all of which were written."""
+        with self._lock:
+            self._files_restored += count
+            self._bytes_restored += size
+            self._bytes_written += size
+
     def link(self, path: Callable[[], bytes]) -> None:
         """Count a file that became a link to one that was restored."""
         with self._lock:

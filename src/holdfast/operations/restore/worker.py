@@ -1,0 +1,93 @@
+"""What a helper process does; see `holdfast.operations.restore.helper` for its parent's side."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import cast
+
+from holdfast.filesystem import DirectoryStack
+from holdfast.filesystem.newfile import NewFiles
+from holdfast.filesystem.target import (
+    TargetError,
+    TemporaryNames,
+    descriptor_of,
+    enter_directory,
+    leave_directory,
+)
+from holdfast.operations.restore.helper import Folder, Task
+from holdfast.primitives.child import receive, send
+from holdfast.store import PlanReader
+
+
+class Worker:
+    """Does tasks, one at a time.
+
+    Args:
+        access: what it takes to read packs.
+        root: descriptor of the target. It is the worker's from now on.
+        temporary: names for files that are not complete yet.
+        parent: number of the process for which it works.
+    """
+
+    def __init__(self, access: bytes, root: int, temporary: TemporaryNames, parent: int) -> None:
+        self._reader = PlanReader(access)
+        self._stack = DirectoryStack(root)
+        self._names: list[bytes] = []
+        self._temporary = temporary
+        self._parent = parent
+
+    def do(self, task: Task) -> list[int]:
+        """Write the files of a task; returns the numbers of those that are left."""
+        left: list[int] = []
+        with ExitStack() as stack:
+            folders = [self._open(folder, stack) for folder in task.folders]
+            for number, content in self._contents(task):
+                if os.getppid() != self._parent:
+                    raise SystemExit
+                at, file = task.files[number]
+                folder = folders[at]
+                if content is None or folder is None or not folder.write(file, content):
+                    left.append(number)
+        return left
+
+    def _contents(self, task: Task) -> Iterator[tuple[int, memoryview | bytes | None]]:
+        yield from self._reader.read(task.plan, task.blobs)
+        for number in range(len(task.blobs), len(task.files)):
+            yield number, b""
+
+    def _open(self, folder: Folder, stack: ExitStack) -> NewFiles | None:
+        """Open a directory; None when it is not the one that is meant."""
+        names, device, inode = folder
+        try:
+            self._go(list(names))
+            fd = os.dup(descriptor_of(self._stack))
+        except (OSError, TargetError):  # the parent holds it open, and will tell
+            return None
+        stack.callback(os.close, fd)
+        status = os.fstat(fd)
+        is_same = (status.st_dev, status.st_ino) == (device, inode)
+        return NewFiles(fd, self._temporary) if is_same else None
+
+    def _go(self, names: list[bytes]) -> None:
+        """Enter a directory, from the one where the worker is."""
+        while self._names != names[: len(self._names)]:
+            self._names.pop()
+            leave_directory(self._stack)
+        for name in names[len(self._names) :]:
+            if enter_directory(self._stack, name, unlock=False) is None:
+                raise TargetError("enter", "it is gone")
+            self._names.append(name)
+
+
+def main() -> None:
+    """Do tasks until the pipe ends."""
+    gc.disable()  # a task leaves no cycles behind
+    access, prefix, parent = cast("tuple[bytes, bytes, int]", receive(sys.stdin.buffer))
+    worker = Worker(access, int(sys.argv[1]), TemporaryNames(prefix), parent)
+    send(sys.stdout.buffer, ())
+    while (task := receive(sys.stdin.buffer)) is not None:
+        send(sys.stdout.buffer, worker.do(Task._make(cast("Task", task))))
