@@ -13,7 +13,7 @@ FIRST ?= 0
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate soak check bench bench-quick bench-kernels docs lock clean
+.PHONY: help demo test simulate soak check bench bench-targets bench-quick bench-kernels docs lock clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,9 +44,14 @@ check: $(READY)  ## lint, format, types, import contracts, documentation
 	echo '(.venv/bin/ruff check --fix and .venv/bin/ruff format mend most of what ruff finds)'; \
 	exit 1
 
-bench: $(READY)  ## compare with restic, borg and others on much data; for hours
+bench: $(READY)  ## compare with restic, borg and others on much data; two to three hours
 	benchmarks/peers/get-peers .peers all
 	$(BIN)/python -m benchmarks.peers --peers .peers --report docs/performance.md
+
+bench-targets: $(READY)  ## the same with restic only, in memory: all targets; an hour
+	benchmarks/peers/get-peers .peers
+	$(BIN)/python -m benchmarks.peers --peers .peers --tools holdfast,restic --on memory \
+		--report docs/performance.md
 
 bench-quick: $(READY)  ## compare with restic and borg on less data; print the tables
 	benchmarks/peers/get-peers .peers

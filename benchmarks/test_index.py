@@ -1,8 +1,9 @@
 """An index of one million blobs, and of ten: opening it from the cache, looking up, memory.
 
-A million blobs are to open in 0.3 s or less and to take 64 bytes of memory each or less; without
-a cache, from a thousand index objects, in 4 s or less. The numbers are printed and kept in the
-benchmark's extra information.
+A million blobs are to open in 0.3 s or less, to take 64 bytes of memory each or less, and to be
+looked up in 3 µs of processor time or less; without a cache, from a thousand index objects, they
+are to be read in 4 s or less. The numbers are printed and kept in the benchmark's extra
+information. Ten million take 2.5 GB of memory to make, and a minute.
 """
 
 from __future__ import annotations
@@ -52,15 +53,15 @@ held = resident()  # every page: opening reads the whole file to authenticate it
 count = len(table)
 step = max(count // 100_000, 1)
 wanted = [table.base.id(row) for row in range(0, count, step)]
-start = time.perf_counter()
+start = time.process_time()
 for blob in wanted:
     assert table.known(blob, ()) >= 0
-hit = (time.perf_counter() - start) / len(wanted)
+hit = (time.process_time() - start) / len(wanted)
 absent = [bytes(reversed(blob)) for blob in wanted]
-start = time.perf_counter()
+start = time.process_time()
 for blob in absent:
     assert table.known(blob, ()) < 0
-miss = (time.perf_counter() - start) / len(absent)
+miss = (time.process_time() - start) / len(absent)
 print(json.dumps({
     "open_s": opened,
     "bytes_a_blob": (held - before) / count,
@@ -126,6 +127,7 @@ def test_an_index_opens_from_the_cache(
         f"a hit {best['hit_us']:.2f} µs, a miss {best['miss_us']:.2f} µs"
     )
     assert best["bytes_a_blob"] <= 64
+    assert max(best["hit_us"], best["miss_us"]) <= 3
 
 
 def build_objects(folder: Path, blobs: int, count: int) -> None:

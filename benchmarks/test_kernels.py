@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import holdfast
+from holdfast.model.node import Node, NodeType
+from holdfast.model.tree import load_directory, save_directory
 from holdfast.primitives.chunker import PROFILES, open_chunker
 from holdfast.primitives.compression import Compressor, decompress
-from holdfast.primitives.crypto import TAG_SIZE, Domain, Sealer
+from holdfast.primitives.crypto import TAG_SIZE, Domain, Opener, Sealer
 from holdfast.primitives.hashing import keyed, keyed_stream
 from holdfast.primitives.ids import BlobId, new_session_id
 from holdfast.store.keys import Keys
 from holdfast.store.pack import Codec, Kind, Payload, build_pack
-from holdfast.store.packer import verify_pack
+from holdfast.store.verifier import verify_pack
+from holdfast.testing.blobs import MemoryBlobs
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -53,18 +56,30 @@ def test_seal(benchmark: BenchmarkFixture) -> None:
     assert out != RANDOM
 
 
+def test_open(benchmark: BenchmarkFixture) -> None:
+    benchmark.group = "kernels, 8 MiB"
+    sealed = Sealer(bytes(32)).seal(Domain.SEGMENT, RANDOM, b"")
+    opener, out = Opener(bytes(32)), memoryview(bytearray(len(RANDOM)))
+    benchmark(opener.open_into, out, Domain.SEGMENT, 0, sealed, b"")
+    assert out == RANDOM
+
+
 @pytest.mark.parametrize("level", [1, 3, 9])
 def test_compress_text(benchmark: BenchmarkFixture, level: int) -> None:
     benchmark.group = "kernels, 1 MiB of text"
     frame = benchmark(Compressor(level).compress, TEXT)
-    assert decompress(frame, len(TEXT)) == TEXT
+    out = memoryview(bytearray(len(TEXT)))
+    decompress(frame, len(TEXT), lambda _: out)
+    assert out == TEXT
 
 
 def test_decompress_text(benchmark: BenchmarkFixture) -> None:
     benchmark.group = "kernels, 1 MiB of text"
     frame = Compressor(3).compress(TEXT)
     assert frame is not None
-    assert benchmark(decompress, frame, len(TEXT)) == TEXT
+    out = memoryview(bytearray(len(TEXT)))
+    benchmark(decompress, frame, len(TEXT), lambda _: out)
+    assert out == TEXT
 
 
 def payloads(keys: Keys, segments: int, blobs: int) -> list[Payload]:
@@ -81,17 +96,61 @@ def payloads(keys: Keys, segments: int, blobs: int) -> list[Payload]:
 
 
 @pytest.mark.parametrize("blobs", [4, 256])
-def test_pack_of_16_mib(benchmark: BenchmarkFixture, blobs: int) -> None:
-    benchmark.group = "packs"
-    keys = Keys.generate()
-    session = new_session_id()
+def test_build_a_pack(benchmark: BenchmarkFixture, blobs: int) -> None:
+    benchmark.group = "packs of 16 MiB"
+    keys, session = Keys.generate(), new_session_id()
     segments = payloads(keys, 16, blobs)
+    info, _ = benchmark(lambda: build_pack(Kind.DATA, segments, keys, session, os.urandom(32)))
+    assert len(info.blobs) == 16 * blobs
 
-    def build_and_verify() -> None:
-        info, pack = build_pack(Kind.DATA, segments, keys, session, os.urandom(32))
-        verify_pack(info, pack, keys)
 
-    benchmark(build_and_verify)
+@pytest.mark.parametrize("blobs", [4, 256])
+def test_verify_a_pack(benchmark: BenchmarkFixture, blobs: int) -> None:
+    benchmark.group = "packs of 16 MiB"
+    keys = Keys.generate()
+    segments = payloads(keys, 16, blobs)
+    info, pack = build_pack(Kind.DATA, segments, keys, new_session_id(), os.urandom(32))
+    benchmark(verify_pack, info, pack, keys)
+
+
+def nodes(count: int) -> list[Node]:
+    """Small files, as a backup finds them."""
+    return [
+        Node(
+            name=b"a file, number %06d.txt" % number,
+            type=NodeType.FILE,
+            mode=0o644,
+            uid=1000,
+            gid=1000,
+            user="user",
+            group="group",
+            mtime=1_700_000_000_000_000_000 + number * 1_000_003,
+            ctime=1_700_000_000_000_000_000 + number * 1_000_033,
+            inode=100_000 + number,
+            size=1000 + number,
+            payload=BlobId(keyed(bytes(32), b"%d" % number)),
+            filesystem=None,
+            xattrs=(),
+            extra=None,
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("files", [20, 10_000])
+def test_encode_a_directory(benchmark: BenchmarkFixture, files: int) -> None:
+    benchmark.group = f"directories of {files} files"
+    found, blobs = nodes(files), MemoryBlobs()
+    tree = benchmark(save_directory, found, blobs)
+    assert list(load_directory(tree, blobs)) == found
+
+
+@pytest.mark.parametrize("files", [20, 10_000])
+def test_decode_a_directory(benchmark: BenchmarkFixture, files: int) -> None:
+    benchmark.group = f"directories of {files} files"
+    found, blobs = nodes(files), MemoryBlobs()
+    tree = save_directory(found, blobs)
+    assert benchmark(lambda: list(load_directory(tree, blobs))) == found
 
 
 @pytest.fixture

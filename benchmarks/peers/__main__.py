@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.peers import datasets, machine, report, tools, works
+from benchmarks.peers import datasets, machine, report, schedule, tools, works
 from benchmarks.peers.measure import CommandError
 from benchmarks.peers.tools import Installed, find_tools
 from benchmarks.peers.works import DataSet, Different, Medium, NoRoom, Sample
@@ -30,7 +30,7 @@ class Options:
     Attributes:
         quick: smaller data.
         sets: letters of the sets.
-        repeat: how many times everything is done.
+        repeat: how many times that is done which a target is set on.
         on: ``memory``, ``disk`` or ``both``.
         tools: names of those that are compared.
         peers: the folder that they are in; programs of the system when None.
@@ -120,8 +120,10 @@ class Bench:
         return report.report(about, self._samples)
 
     def _run_on(self, medium: Medium, data: DataSet, source: Path) -> None:
+        is_main = medium == self._media[0]
+        rounds = schedule.rounds(self._tools, data.key, self._options.repeat, is_main=is_main)
         try:
-            for found in works.run(data, source, self._tools, medium, self._options.repeat):
+            for found in works.run(data, source, rounds, medium):
                 self._samples += found
                 for each in found:
                     what = f"({each.data}) {each.on:6} {each.tool:8} {each.work:42}"
@@ -176,9 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="smaller data; in memory and 3 times, if not told")
+    add("--quick", action="store_true", help="smaller data; in memory and N = 3, if not told")
     add("--sets", default=",".join(SETS), metavar="a,b,...", help="only these sets of data")
-    add("--repeat", type=int, metavar="N", help="medians of N; 5 by default")
+    add("--repeat", type=int, metavar="N", help="how often to do what targets are set on; 5")
     add(
         "--on", choices=("memory", "disk", "both"), help="where repositories are and files restored"
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.peers.targets import MB, Figures, Table, rows
+from benchmarks.peers import schedule
+from benchmarks.peers.targets import MB, Figures, Row, Table, rows
 from benchmarks.peers.works import Sample
 
 BEGIN = "<!-- made by benchmarks.peers: begin -->"
@@ -25,7 +26,7 @@ class Run:
         command: that made it.
         date: when.
         is_quick: whether the data is smaller than what the targets are for.
-        repeat: of how many repetitions the medians are.
+        repeat: how many times that was done which a target is set on.
         machine: its parts.
         load: processes at work when it began, and when it ended.
         versions: of the tools.
@@ -67,12 +68,13 @@ def report(run: Run, samples: Sequence[Sample]) -> str:
     """All tables as Markdown."""
     parts = [_head(run)]
     files = {key: count for key, (_, count, _) in run.sets.items()}
+    main = next(iter(run.media), "")
     for medium, kind in run.media.items():
         table = medians(sample for sample in samples if sample.on == medium)
         if table:
             parts += [
                 f"## On {'a file system in memory' if medium == 'memory' else 'a disk'} ({kind})",
-                _targets(table, files),
+                *([_targets(table, files)] if medium == main else []),
                 *_figures(table),
             ]
     return "\n\n".join(parts) + "\n"
@@ -92,7 +94,7 @@ def write(path: Path, text: str) -> None:
 
 
 def _head(run: Run) -> str:
-    kept = f"Made on {run.date} by `{run.command}`, medians of {run.repeat}."
+    kept = f"Made on {run.date} by `{run.command}`. {schedule.told(run.repeat)}"
     if run.is_quick:
         kept += (
             " **This is the quick run: its data is smaller than what the targets are set for, so"
@@ -114,18 +116,15 @@ def _head(run: Run) -> str:
 
 def _targets(table: Table, files: Mapping[str, int]) -> str:
     head = ("work", "holdfast", "restic, or where", "ratio, or value", "at most", "")
-    lines = [
-        (
-            row.title,
-            row.own,
-            row.other,
-            f"{row.value:.2f}",
-            f"{row.most:.2f}",
-            "met" if row.is_met else "**not met**",
-        )
-        for row in rows(table, files)
-    ]
-    return "### Targets\n\n" + _grid(head, lines)
+    return "### Targets\n\n" + _grid(head, [_target(row) for row in rows(table, files)])
+
+
+def _target(row: Row) -> tuple[str, ...]:
+    most = f"{row.most:.2f}"
+    if row.value is None:
+        return (row.title, "", "", "", most, "**not measured**")
+    met = "met" if row.is_met else "**not met**"
+    return (row.title, row.own, row.other, f"{row.value:.2f}", most, met)
 
 
 def _figures(table: Table) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.peers.works import (
@@ -52,20 +52,20 @@ class Row:
         title: what it is about.
         own: holdfast's figure, with its unit.
         other: what it is compared with.
-        value: what must be small.
+        value: what must be small; None when it was not measured.
         most: the target.
     """
 
     title: str
-    own: str
-    other: str
-    value: float
     most: float
+    value: float | None = None
+    own: str = ""
+    other: str = ""
 
     @property
     def is_met(self) -> bool:
         """Whether it was reached, to as many digits as are shown."""
-        return round(self.value, 2) <= self.most
+        return self.value is not None and round(self.value, 2) <= self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +75,21 @@ class _Ratio:
     what: str
     most: float
 
-    def row(self, table: Table) -> Row | None:
+    def row(self, table: Table) -> Row:
         own = table.get((self.data, self.work, "holdfast"))
         peer = table.get((self.data, self.work, "restic"))
+        named = "" if self.what == "time" else f"{self.what}: "
+        title = f"({self.data}) {named}{self.work}"
         if own is None or peer is None:
-            return None
+            return Row(title, self.most)
         pick = _PICK[self.what]
         unit, size = ("s", 1) if self.what == "time" else ("MB", MB)
-        named = "" if self.what == "time" else f"{self.what}: "
         return Row(
-            f"({self.data}) {named}{self.work}",
+            title,
+            self.most,
+            pick(own) / pick(peer),
             f"{pick(own) / size:.2f} {unit}",
             f"{pick(peer) / size:.2f} {unit}",
-            pick(own) / pick(peer),
-            self.most,
         )
 
 
@@ -125,7 +126,7 @@ SLOWER = 1.3
 
 
 def rows(table: Table, files: Mapping[str, int]) -> list[Row]:
-    """All targets that something was measured for.
+    """All targets, those too that nothing was measured for.
 
     Args:
         table: the medians.
@@ -135,11 +136,14 @@ def rows(table: Table, files: Mapping[str, int]) -> list[Row]:
     own = {
         (data, work): figures for (data, work, tool), figures in table.items() if tool == "holdfast"
     }
-    return [row for row in compared if row] + _limits(own, files)
+    return [*compared, *_peaks(own), _listed(own), _each(own, files)]
 
 
-def _limits(own: Mapping[tuple[str, str], Figures], files: Mapping[str, int]) -> list[Row]:
-    found: list[Row] = []
+Own = Mapping[tuple[str, str], Figures]
+"""The medians of holdfast, by set and work."""
+
+
+def _peaks(own: Own) -> Iterator[Row]:
     for title, sets, most in (
         ("most memory in any work, (a) to (f)", "abcdef", PEAK),
         ("most memory in any work, (g)", "g", PEAK_OF_MANY),
@@ -149,13 +153,23 @@ def _limits(own: Mapping[tuple[str, str], Figures], files: Mapping[str, int]) ->
         ]
         if peaks:
             peak, where = max(peaks)
-            found.append(Row(title, f"{peak:.0f} MB", f"in {where}", peak, most))
-    if listed := own.get(("a", LIST)):
-        found.append(Row("(a) list", f"{listed.wall:.2f} s", "", listed.wall, LISTED))
+            yield Row(title, most, peak, f"{peak:.0f} MB", f"in {where}")
+        else:
+            yield Row(title, most)
+
+
+def _listed(own: Own) -> Row:
+    listed = own.get(("a", LIST))
+    if listed is None:
+        return Row("(a) list", LISTED)
+    return Row("(a) list", LISTED, listed.wall, f"{listed.wall:.2f} s")
+
+
+def _each(own: Own, files: Mapping[str, int]) -> Row:
     few, many = own.get(("g10", BACKUP)), own.get(("g", BACKUP))
-    if few and many:
-        each, other = many.wall / files["g"] * 1e6, few.wall / files["g10"] * 1e6
-        told = f"{other:.0f} µs with {files['g10']:,} files"
-        title = f"(g) {BACKUP}, time of a file"
-        found.append(Row(title, f"{each:.0f} µs", told, each / other, SLOWER))
-    return found
+    title = f"(g) {BACKUP}, time of a file"
+    if few is None or many is None:
+        return Row(title, SLOWER)
+    each, other = many.wall / files["g"] * 1e6, few.wall / files["g10"] * 1e6
+    told = f"{other:.0f} µs with {files['g10']:,} files"
+    return Row(title, SLOWER, each / other, f"{each:.0f} µs", told)

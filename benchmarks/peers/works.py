@@ -211,16 +211,15 @@ class Medium:
 
 
 def run(
-    data: DataSet, source: Path, tools: Sequence[Installed], medium: Medium, repeat: int
+    data: DataSet, source: Path, rounds: Sequence[Sequence[Installed]], medium: Medium
 ) -> Iterator[list[Sample]]:
     """Do all work on a set of data.
 
     Args:
         data: the set.
         source: where it is.
-        tools: that take turns.
+        rounds: the tools that take turns in each repetition; in the first one all of them.
         medium: what they work on.
-        repeat: how many times everything is done.
 
     Yields:
         What one repetition took.
@@ -231,8 +230,8 @@ def run(
         Different: a tool did not restore what it had backed up.
     """
     _, size = datasets.size_of(source)
-    _expect_room(medium.folder, size * (len(tools) + 1))
-    for repetition in range(repeat):
+    _expect_room(medium.folder, size * (max(map(len, rounds), default=0) + 1))
+    for repetition, tools in enumerate(rounds):
         with TemporaryDirectory(prefix=PREFIX, dir=medium.folder) as name:
             turn = _Turn(source, Path(name).resolve(), tools, repetition)
             for number, step in enumerate(data.steps):
@@ -295,7 +294,7 @@ def try_out(tool: Installed, work: Path) -> None:
     steps = tuple(Step(verb, verb) for verb in verbs)
     data = DataSet("", "a few files", partial(datasets.copy_files, count=FEW), 0, steps)
     with made(data, work) as source:
-        for _ in run(data, source, [tool], Medium("disk", work), 1):
+        for _ in run(data, source, [[tool]], Medium("disk", work)):
             pass
 
 
