@@ -16,7 +16,8 @@ from contextlib import suppress
 from typing import Final
 
 _SLOTS: Final = 8
-"""Buffers that are mapped together."""
+_SLAB: Final = 32 << 20
+"""Most buffers that are mapped together, and bytes of more than one."""
 
 _ALIGN: Final = mmap.PAGESIZE
 _HUGE: Final[int | None] = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux only
@@ -48,7 +49,10 @@ class BufferPool:
         try:
             slab, offset = self._free.pop()
         except IndexError:
-            slab, offset = self._grow()
+            try:
+                slab, offset = self._grow()
+            except OSError:  # a limit on address space
+                return memoryview(bytearray(size))
         slot = self._type.from_buffer(slab, offset)
         weakref.finalize(slot, self._free.append, (slab, offset)).atexit = False
         return memoryview(slot).cast("B")[:size]
@@ -56,9 +60,10 @@ class BufferPool:
     def _grow(self) -> tuple[mmap.mmap, int]:
         """Map more; returns one of the new buffers."""
         # Private: a forked child must never write into the parent's buffers.
-        slab = mmap.mmap(-1, self._size * _SLOTS, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        count = max(1, min(_SLOTS, _SLAB // self._size))
+        slab = mmap.mmap(-1, self._size * count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if _HUGE is not None:
             with suppress(OSError):  # a kernel without them
                 slab.madvise(_HUGE)
-        self._free.extend((slab, number * self._size) for number in range(1, _SLOTS))
+        self._free.extend((slab, number * self._size) for number in range(1, count))
         return slab, 0

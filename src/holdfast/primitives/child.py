@@ -16,6 +16,7 @@ import fcntl
 import io
 import logging
 import os
+import re
 import select
 import subprocess
 import sys
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 _LENGTH: Final = 4
 _PATIENCE: Final = 10.0
 _PIPE: Final = 1 << 20
+_GREETING: Final = b"holdfast: a helper is here\n"
+_PYTHON: Final = re.compile(r"(python|pypy)[0-9.]*[a-z]*(\.exe)?")
 
 
 class Child:
@@ -50,7 +53,9 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         code = f"import sys; del sys.path[:]; sys.path += sys.argv[{1 + len(descriptors)}:]; "
         code += f"from {module} import main; main()"
-        command = [sys.executable, "-c", code, *map(str, descriptors), *filter(None, sys.path)]
+        # Isolated: it gets keys, so no variable of the environment has a say in what it runs.
+        command = [sys.executable, "-I", "-c", code, *map(str, descriptors)]
+        command += filter(None, sys.path)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
                 command,
@@ -62,7 +67,7 @@ class Child:
             )
             _widen(_pipe(self._process.stdin))
             send(_pipe(self._process.stdin), first)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._give_up(error)
 
     def is_ready(self, wait: float = 0.0) -> bool:
@@ -70,11 +75,18 @@ class Child:
         process = self._process
         if self._is_ready or process is None:
             return self._is_ready
-        pipe = _pipe(process.stdout)
-        if not select.select([pipe], [], [], wait)[0]:
+        try:
+            pipe = _pipe(process.stdout)
+            poll = select.poll()  # not `select`, which refuses descriptors from 1024 on
+            poll.register(pipe, select.POLLIN)
+            if not poll.poll(wait * 1000):
+                return False
+            is_there = pipe.read(len(_GREETING)) == _GREETING
+        except (OSError, ValueError) as error:  # another thread has given it up meanwhile
+            self._give_up(error)
             return False
-        if receive(pipe) is None:
-            self._give_up("it did not start")
+        if not is_there:
+            self._give_up("it did not start, or something else wrote to its output")
             return False
         self._is_ready = True
         return True
@@ -100,6 +112,9 @@ class Child:
         except (OSError, ValueError, OverflowError) as error:
             self._give_up(error)
             return None
+        except BaseException as error:  # nobody knows which answer would come next
+            self._give_up(error)
+            raise
         if answer is None:
             self._give_up("it ended")
         return answer
@@ -131,6 +146,18 @@ class Child:
                     _pipe(pipe).close()
 
 
+def connected() -> tuple[io.BufferedReader, io.BufferedWriter]:
+    """In a helper: greet the parent; returns where its messages come from and answers go to.
+
+    Whatever else prints something in this process does not reach the parent any more.
+    """
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    answers.write(_GREETING)
+    answers.flush()
+    return questions, answers
+
+
 def send(pipe: IO[bytes], value: object, attachment: memoryview | None = None) -> None:
     """Write a value to a pipe, and bytes behind it."""
     data = codec.pack(value)
@@ -144,6 +171,8 @@ def receive(pipe: IO[bytes]) -> object:
     """Read a value from a pipe; None at its end."""
     head = pipe.read(_LENGTH)
     size = int.from_bytes(head, "little")
+    if size > codec.MAX_RECORD:
+        raise ValueError(f"a message of {size} bytes")
     data = pipe.read(size) if len(head) == _LENGTH else b""
     return codec.unpack_rows(data) if data and len(data) == size else None
 
@@ -161,7 +190,8 @@ def receive_into(pipe: io.BufferedReader, out: memoryview) -> bool:
 
 def can_start() -> bool:
     """Whether this is an ordinary Python that can run another, and there is a core for it."""
-    is_python = "py" in Path(sys.executable or "").name and not hasattr(sys, "frozen")
+    name = Path(sys.executable or "").name
+    is_python = bool(_PYTHON.fullmatch(name)) and not hasattr(sys, "frozen")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return is_python and (cores or 1) > 1
 

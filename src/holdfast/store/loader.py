@@ -83,7 +83,9 @@ class Loader(SegmentReader):
             try:
                 return self._verified(blob, location)
             except (DamagedRepository, BackendError) as error:
-                failed[location] = error
+                # Its frames refer to `failed`, and hold the buffers that were read into.
+                error.__context__ = None
+                failed[location] = error.with_traceback(None)
         return None
 
     def _may_have_moved(self, failed: Iterable[Location]) -> bool:

@@ -38,6 +38,10 @@ WORKERS = 2
 IN_FLIGHT = 6
 """Segments that wait for a worker or are worked on."""
 
+_LONG = SEGMENT_BUFFER // 4
+"""Bytes of a raw segment that keeps its buffer while its pack fills: many short ones would each
+hold a whole one."""
+
 PACK_ROWS = 1 << 17
 """Blobs at which a pack is closed however small they are, so that its trailer can be read."""
 
@@ -89,6 +93,7 @@ class Packer:
         self._verifier = Verifier(keys, self._segments)
         self._in_flight: list[Future[None]] = []
         self._closing = threading.Lock()
+        self._is_closed = False
         self._failure: BaseException | None = None
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-packer")
 
@@ -134,6 +139,8 @@ class Packer:
     def store_open(self) -> None:
         """Store the packs that are not full yet; what fails is raised by every later `flush`."""
         with self._closing:
+            if self._is_closed:
+                return
             for kind in Kind:
                 try:
                     self._store(kind, self._taken(kind))
@@ -162,6 +169,8 @@ class Packer:
 
     def close(self) -> None:
         """Stop the workers; what was not flushed is dropped."""
+        with self._closing:  # `store_open` may be at work, and starts nothing afterwards
+            self._is_closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._verifier.close()
 
@@ -171,7 +180,7 @@ class Packer:
         raw = buffer[:length]
         frame = self._compressor.compress(raw)
         payload = (
-            Payload(raw, Codec.RAW, length, ids, lengths)
+            Payload(raw if length >= _LONG else bytes(raw), Codec.RAW, length, ids, lengths)
             if frame is None
             else Payload(frame, Codec.ZSTD, length, ids, lengths)
         )

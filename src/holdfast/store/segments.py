@@ -87,7 +87,7 @@ class SegmentReader:
         self._buffers = BufferPool(SEGMENT_BUFFER)
         self._running: dict[tuple[int, int], Future[memoryview]] = {}
         self._openers: OrderedDict[int, PackOpener] = OrderedDict()
-        self._bad: dict[tuple[int, int], DamagedRepository] = {}
+        self._bad: dict[tuple[int, int], tuple[str, str]] = {}
         self._waiting: set[tuple[int, int]] = set()
         self._ahead: dict[tuple[int, int], int] = {}  # bytes of what is read ahead and not used
         self._later: OrderedDict[tuple[int, int], Location] = OrderedDict()
@@ -190,7 +190,7 @@ class SegmentReader:
                 self._segments.move_to_end(key)
                 return data
             if (bad := self._bad.get(key)) is not None:
-                raise DamagedRepository(bad.object, bad.problem)
+                raise DamagedRepository(*bad)
             own: Future[memoryview] = Future()
             running = self._running.setdefault(key, own)
         try:
@@ -198,25 +198,24 @@ class SegmentReader:
         except DamagedRepository as error:
             with self._lock:
                 if len(self._bad) < _BAD:
-                    self._bad[key] = error
+                    self._bad[key] = error.object, error.problem
             raise
 
     def _shared(self, running: Future[memoryview], location: Location) -> memoryview:
         """What another thread reads; if it fails, one's own read."""
         try:
             return running.result()
-        except (DamagedRepository, BackendError, CancelledError) as error:
-            _log.debug("another reader of the segment failed, so it is read here: %s", error)
+        except CancelledError:  # the other reader failed, or was not begun
             return self._read(location)
 
     def _fill(self, location: Location, future: Future[memoryview]) -> memoryview:
         key = (location.pack, location.ordinal)
         try:
             data = self._read(location)
-        except BaseException as error:
+        except BaseException:
             with self._lock:
                 self._running.pop(key, None)
-            future.set_exception(error)
+            future.cancel()  # the error itself would keep all buffers of its frames
             raise
         with self._lock:
             self._running.pop(key, None)

@@ -11,16 +11,13 @@ When it is not, or there is none, the pack is verified here.
 from __future__ import annotations
 
 import gc
-import io
-import os
-import sys
 import threading
 from collections import deque
 from typing import Final, cast
 
 from holdfast.errors import DamagedRepository
 from holdfast.primitives.buffers import BufferPool
-from holdfast.primitives.child import Child, can_start, receive, receive_into, send
+from holdfast.primitives.child import Child, can_start, connected, receive, receive_into, send
 from holdfast.primitives.crypto import Buffer
 from holdfast.primitives.hashing import digest
 from holdfast.primitives.ids import PackName
@@ -99,21 +96,15 @@ class Verifier:
                 self._child = Child(__name__, self._keys.row())
             if not self._child.is_ready(READY_WAIT):
                 return False
-        trailer = encode_trailer(info.segments, info.blobs, info.level)
-        return self._child.ask((info.name, len(pack)), pack) == (digest(trailer),)
+        return self._child.ask((info.name, len(pack)), pack) == (_summary(info),)
 
 
 def main() -> None:
     """Verify packs until the pipe ends."""
     gc.disable()  # what a pack leaves behind has no cycles
-    with os.fdopen(sys.stdin.fileno(), "rb", closefd=False) as questions:
-        _answer(questions)
-
-
-def _answer(questions: io.BufferedReader) -> None:
+    questions, answers = connected()
     keys = Keys.of_row(cast("KeysRow", receive(questions)))
     buffers, memory = BufferPool(SEGMENT_BUFFER), bytearray()
-    send(sys.stdout.buffer, ())
     while (question := receive(questions)) is not None:
         name, size = cast("tuple[PackName, int]", question)
         if size > len(memory):
@@ -121,15 +112,22 @@ def _answer(questions: io.BufferedReader) -> None:
         pack = memoryview(memory)[:size]
         if not receive_into(questions, pack):
             return
-        send(sys.stdout.buffer, _found(name, pack, keys, buffers))
+        send(answers, _found(name, pack, keys, buffers))
 
 
 def _found(name: PackName, pack: memoryview, keys: Keys, buffers: BufferPool) -> tuple[bytes, ...]:
-    """The digest of what a pack says is in it; nothing when anything about it is wrong."""
+    """A summary of what is in a pack; nothing when anything about it is wrong."""
     try:
         check_name(name, pack)
         info = parse_pack(name, pack, keys)
         deque(verify_blobs(info, pack, keys, buffers), maxlen=0)
     except DamagedRepository:
         return ()
-    return (digest(encode_trailer(info.segments, info.blobs, info.level)),)
+    return (_summary(info),)
+
+
+def _summary(info: PackInfo) -> bytes:
+    """A digest of all that is known of a pack."""
+    trailer = encode_trailer(info.segments, info.blobs, info.level)
+    size = info.size.to_bytes(8, "little")
+    return digest(b"".join((info.name.encode(), info.header, size, trailer)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -122,6 +123,19 @@ def test_what_is_always_spoilt_is_damage(
             assert caught.value.object == packs(backend)[0]
             assert blob.hex() in str(caught.value)
     assert data_gets(always) == 2  # once and again, not for every blob
+
+
+def test_what_is_bad_holds_no_memory() -> None:
+    """Not even by the errors of a repository of which much is damaged."""
+    backend = MemoryBackend()
+    many = saved(new_store(backend), *(os.urandom(2 << 20) for _ in range(12)))
+    free: list[int] = []
+    with reader(Faulty(backend, Damage(is_data, flipped))) as loader:
+        for blob in many:
+            with pytest.raises(DamagedRepository):
+                loader.load(blob)
+            free.append(len(loader._buffers._free))
+    assert free[-1] == free[1]
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 130, -1])

@@ -240,6 +240,33 @@ def test_every_bit_of_a_pack_is_verified() -> None:
         assert place in filler, place
 
 
+def test_short_raw_segments_hold_no_whole_buffers() -> None:
+    """As files of many owners make them, or of those that do not shrink."""
+    run = Run(compressor=Compressor(0), pack_size=16 * MIB)
+    taken: set[int] = set()
+    for number in range(200):
+        buffer = run.packer.buffer()
+        taken.add(address_of(buffer))
+        data = b"%d" % number
+        buffer[: len(data)] = data
+        ids = [BlobId(keyed(ID_KEY, data))]
+        run.packer.submit(Kind.DATA, buffer, len(data), ids, [len(data)])
+    run.packer.flush()
+    assert len(taken) <= IN_FLIGHT + 2
+    assert sorted(run.contents()) == sorted(b"%d" % number for number in range(200))
+    run.packer.close()
+
+
+def test_nothing_is_begun_after_the_end() -> None:
+    run = Run()
+    run.submit(b"blob")
+    while run.packer._in_flight:
+        run.packer._wait()
+    run.packer.close()
+    run.packer.store_open()
+    assert run.stored == []
+
+
 # Failures
 
 

@@ -86,7 +86,15 @@ def test_what_would_be_told_of_a_pack_is_compared_with_what_is_in_it(verifier: V
     info, pack = made()
     blobs = list(info.blobs)
     blobs[7] = blobs[7]._replace(offset=blobs[7].offset + 1)
-    for other in (replace(info, blobs=blobs), replace(info, level=info.level + 1)):
+    header = bytearray(info.header)
+    header[-1] ^= 1
+    others = (
+        replace(info, blobs=blobs),
+        replace(info, level=info.level + 1),
+        replace(info, header=bytes(header)),
+        replace(info, size=info.size + 1),
+    )
+    for other in others:
         assert not verifier._is_good(other, pack)
         with pytest.raises(DamagedRepository, match="before it was stored"):
             verifier.verify(other, pack)

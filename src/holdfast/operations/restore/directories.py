@@ -235,7 +235,11 @@ class DirectoryRestorer:
     def _submit(self) -> None:
         """Let the batch be worked on, and begin another."""
         batch, self._batch = self._batch, Batch(self._restorer, self._context, self._helper)
-        batch.announce()
+        try:
+            batch.announce()
+        except BaseException:
+            batch.close()
+            raise
         self._pool.submit(batch)
 
 

@@ -19,7 +19,7 @@ from holdfast.filesystem.target import (
     leave_directory,
 )
 from holdfast.operations.restore.helper import Folder, Task
-from holdfast.primitives.child import receive, send
+from holdfast.primitives.child import connected, receive, send
 from holdfast.store import PlanReader
 
 
@@ -86,8 +86,8 @@ class Worker:
 def main() -> None:
     """Do tasks until the pipe ends."""
     gc.disable()  # a task leaves no cycles behind
-    access, prefix, parent = cast("tuple[bytes, bytes, int]", receive(sys.stdin.buffer))
+    questions, answers = connected()
+    access, prefix, parent = cast("tuple[bytes, bytes, int]", receive(questions))
     worker = Worker(access, int(sys.argv[1]), TemporaryNames(prefix), parent)
-    send(sys.stdout.buffer, ())
-    while (task := receive(sys.stdin.buffer)) is not None:
-        send(sys.stdout.buffer, worker.do(Task._make(cast("Task", task))))
+    while (task := receive(questions)) is not None:
+        send(answers, worker.do(Task._make(cast("Task", task))))
