@@ -44,7 +44,7 @@ check: $(READY)  ## lint, format, types, import contracts, documentation
 	echo '(.venv/bin/ruff check --fix and .venv/bin/ruff format mend most of what ruff finds)'; \
 	exit 1
 
-bench: $(READY)  ## compare with restic, borg and others on much data; two to three hours
+bench: $(READY)  ## compare with restic, borg and others on much data; an hour and a half
 	benchmarks/peers/get-peers .peers all
 	$(BIN)/python -m benchmarks.peers --peers .peers --report docs/performance.md
 

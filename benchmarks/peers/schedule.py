@@ -2,8 +2,8 @@
 
 What a target is set on is repeated, so that its median stands: holdfast in memory, and restic where
 it is what holdfast is compared with. Everything else is there to look at, and is done once: other
-tools, and the disk, whose write-back rules there anyway. The million files of (g) take a
-repetition ten minutes: they are used in memory by those two only, and fewer times.
+tools in memory, and those two on a disk, whose write-back rules there anyway. The million files of
+(g) take minutes each time: they are used in memory by those two only, and fewer times.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ def rounds(
 
 def _times(tool: str, data: str, repeat: int, *, is_main: bool) -> int:
     is_compared = tool in {Holdfast.name, Restic.name}
-    if data == MANY and not (is_main and is_compared):
+    if not is_compared and (data == MANY or not is_main):
         return 0
-    if not is_main or not is_compared:
+    if not is_main:
+        return int(data != MANY)
+    if not is_compared:
         return 1
     if data in ALONE and tool != Holdfast.name:
         return 1
@@ -54,5 +56,6 @@ def told(repeat: int) -> str:
     on_many = f" (of {few} on ({MANY}))" if few < repeat else ""
     return (
         f"What a target is set on was done {repeat} times{on_many}, and these are medians:"
-        " holdfast in memory, and restic where the two are compared. Everything else was done once."
+        " holdfast in memory, and restic where the two are compared. Everything else was done once:"
+        " other tools in memory, holdfast and restic on a disk."
     )
