@@ -69,7 +69,8 @@ lock:  ## choose the newest versions of all dependencies and pin them
 	.venv-lock/bin/pip install --quiet --upgrade pip 'pip-tools>=7.5'
 	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile --upgrade --quiet --generate-hashes \
 		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--extra fastcdc --extra dev --output-file requirements/dev.txt pyproject.toml
+		--extra fastcdc --extra s3 --extra azure --extra gcs --extra sftp --extra dask --extra dev \
+		--output-file requirements/dev.txt pyproject.toml
 
 clean:  ## remove everything that make made
 	rm -rf .venv .venv-lock .peers site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

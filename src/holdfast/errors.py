@@ -22,7 +22,8 @@
           ├── ObjectTruncated         shorter than what was asked for
           ├── ObjectUnreadable        there, but the storage cannot read this one
           ├── AccessDenied            no permission, or read-only
-          └── StorageFull             no space, or over quota
+          ├── StorageFull             no space, or over quota
+          └── StorageUnavailable      no answer, or too busy; it was tried again for a while
 
 A source file that cannot be read is not an error of this tree: it is data in the result
 (`BackupResult.errors`), so that one bad file never ends a backup and a failing repository is
@@ -130,3 +131,15 @@ class AccessDenied(BackendError):
 
 class StorageFull(BackendError):
     """The storage has no room left, or a quota is reached."""
+
+
+class StorageUnavailable(BackendError):
+    """The storage does not answer, or says that it is too busy; the same may work later.
+
+    Attributes:
+        retry_after: seconds that the storage asks to wait; None when it asks nothing.
+    """
+
+    def __init__(self, object: str, problem: str, retry_after: float | None = None) -> None:  # noqa: A002 - the field's word
+        super().__init__(object, problem)
+        self.retry_after = retry_after

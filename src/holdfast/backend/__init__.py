@@ -1,11 +1,12 @@
 """Storages, and the one small interface between them and everything above.
 
 Import from here, not from the modules inside. `open_backend` turns a user's location into a
-`Backend`; `ReadOnly` and `Faulty` wrap any other.
+`Backend`; `ReadOnly`, `Retrying`, `Throttled` and `Faulty` wrap any other.
 """
 
 from __future__ import annotations
 
+from holdfast.backend.access import Access
 from holdfast.backend.base import (
     Backend,
     Buffer,
@@ -33,8 +34,11 @@ from holdfast.backend.local import LocalBackend
 from holdfast.backend.location import open_backend
 from holdfast.backend.memory import MemoryBackend
 from holdfast.backend.readonly import ReadOnly
+from holdfast.backend.retry import Retrying
+from holdfast.backend.throttle import Limit, Throttled
 
 __all__ = [
+    "Access",
     "Backend",
     "Buffer",
     "Call",
@@ -45,13 +49,16 @@ __all__ = [
     "Fail",
     "Faulty",
     "Leftover",
+    "Limit",
     "LocalBackend",
     "MemoryBackend",
     "NoFault",
     "ObjectInfo",
     "Plan",
     "ReadOnly",
+    "Retrying",
     "Sweepable",
+    "Throttled",
     "flipped",
     "get_into",
     "halved",

@@ -1,12 +1,13 @@
-"""What holdfast asks of a storage: seven verbs, six errors, and nothing else.
+"""What holdfast asks of a storage: seven verbs, seven errors, and nothing else.
 
 Objects are named by ``/``-separated ASCII names such as ``data/3f/3f9a…-1b2c3d4e``, whose exact
 shape `holdfast.backend.names` checks: a name that does not fit is refused by every verb with a
 plain `BackendError`. Objects are written whole and never changed.
 
 The errors are `ObjectNotFound`, `ObjectExists`, `ObjectTruncated`, `ObjectUnreadable`,
-`AccessDenied` and `StorageFull`; anything else that goes wrong is a plain `BackendError`. Every
-backend, and every decorator around one, must pass `holdfast.testing.conformance`.
+`AccessDenied`, `StorageFull` and `StorageUnavailable`; anything else that goes wrong is a plain
+`BackendError`. Every backend, and every decorator around one, must pass
+`holdfast.testing.conformance`.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ class Backend(Protocol):
         """Remove an object.
 
         Raises:
-            ObjectNotFound: no such object.
+            ObjectNotFound: no such object. A storage that would have to be asked for that, as S3
+                has, may say nothing.
         """
 
     def capabilities(self) -> Capabilities:

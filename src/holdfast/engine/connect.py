@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast import environment
-from holdfast.backend import open_backend
+from holdfast.backend import Access, Limit, open_backend
 from holdfast.clock import SYSTEM_CLOCK, Clock
 from holdfast.engine.origin import host_name, user_name
 from holdfast.engine.password import PasswordCommand, find_password
@@ -18,7 +19,9 @@ from holdfast.primitives.compression import LEVELS, MAX_LEVEL, MIN_LEVEL
 from holdfast.primitives.kdf import KDF_PROFILES
 from holdfast.store import (
     MAX_PACK_SIZE,
+    METADATA_LIMIT,
     MIN_PACK_SIZE,
+    CacheFolder,
     Maker,
     Password,
     Settings,
@@ -51,12 +54,17 @@ def init(  # noqa: PLR0913 - the public API's options
     kdf: str = "default",
     cache_dir: str | os.PathLike[str] | None = None,
     cache: bool = True,
+    cache_size: int | None = None,
+    storage_options: Mapping[str, object] | None = None,
+    limit_upload: int | str | None = None,
+    limit_download: int | str | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Repository:
     """Make a repository.
 
     Args:
-        location: a folder that is empty or does not exist yet.
+        location: a folder that is empty or does not exist yet, or the URI of one in a store, such
+            as ``s3://bucket/prefix``.
         password: the password; give this or one of the next two.
         password_file: a file that holds it.
         password_command: a program that prints it.
@@ -70,8 +78,14 @@ def init(  # noqa: PLR0913 - the public API's options
             between them, or backed up to both, is stored once in each and nothing is cut anew.
             Compression and pack size are its own too, unless given.
         kdf: the price of a guess at the password: ``default`` (64 MiB) or ``strong`` (256 MiB).
-        cache_dir: where indexes are cached; the user's cache folder when None.
+        cache_dir: where indexes and metadata are cached; the user's cache folder when None.
         cache: whether they are.
+        cache_size: most bytes of metadata that are cached of a repository that is not on this
+            machine; 1 GiB when None.
+        storage_options: for the storage's driver, such as ``{"endpoint": …}``; never shown.
+        limit_upload: KiB a second that may be sent, also by the time of day:
+            ``"08:00-18:00=512,4096"``.
+        limit_download: KiB a second that may be fetched, likewise.
         clock: for times.
 
     Raises:
@@ -86,8 +100,9 @@ def init(  # noqa: PLR0913 - the public API's options
         raise UsageError(f"unknown key derivation {kdf!r}: choose {' or '.join(KDF_PROFILES)}")
     other = None if like is None else like._store  # noqa: SLF001 - between two connections
     settings = _settings(compression, pack_size, chunker, other)
-    folder = _cache_folder(cache_dir) if cache else None
-    backend = open_backend(location)
+    folder = _cache_folder(cache_dir, cache_size) if cache else None
+    access = _access(storage_options, limit_upload, limit_download)
+    backend = open_backend(location, access, clock)
     maker = Maker(host_name(), user_name())
     store = create_store(
         backend, secret, settings, KDF_PROFILES[kdf], clock, folder, other, maker=maker
@@ -128,6 +143,10 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
     recovery_key: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     cache: bool = True,
+    cache_size: int | None = None,
+    storage_options: Mapping[str, object] | None = None,
+    limit_upload: int | str | None = None,
+    limit_download: int | str | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Repository:
     """Open a repository; reading never writes to it.
@@ -140,8 +159,14 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
         recovery_key: the text of the recovery key, which also does when every key slot is lost.
             If the config is lost too, the repository can be read only, until
             `Repository.restore_access` puts it back.
-        cache_dir: where indexes are cached; the user's cache folder when None.
+        cache_dir: where indexes and metadata are cached; the user's cache folder when None.
         cache: whether they are.
+        cache_size: most bytes of metadata that are cached of a repository that is not on this
+            machine; 1 GiB when None.
+        storage_options: for the storage's driver, such as ``{"endpoint": …}``; never shown.
+        limit_upload: KiB a second that may be sent, also by the time of day:
+            ``"08:00-18:00=512,4096"``.
+        limit_download: KiB a second that may be fetched, likewise.
         clock: for times.
 
     Raises:
@@ -152,14 +177,27 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
         DamagedRepository: what it takes to open it is damaged.
         UnsupportedRepository: a newer version's, or another program's.
     """
-    folder = _cache_folder(cache_dir) if cache else None
+    folder = _cache_folder(cache_dir, cache_size) if cache else None
+    access = _access(storage_options, limit_upload, limit_download)
     if recovery_key is not None:
         if any(each is not None for each in (password, password_file, password_command)):
             raise UsageError("give either a password or the recovery key")
         recovery = decode_recovery(recovery_key)
-        return Repository(open_recovered(open_backend(location), recovery, clock, folder), clock)
+        backend = open_backend(location, access, clock)
+        return Repository(open_recovered(backend, recovery, clock, folder), clock)
     secret = find_password(password, password_file, password_command)
-    return Repository(open_store(open_backend(location), secret, clock, folder), clock)
+    backend = open_backend(location, access, clock)
+    return Repository(open_store(backend, secret, clock, folder), clock)
+
+
+def _access(
+    options: Mapping[str, object] | None, upload: int | str | None, download: int | str | None
+) -> Access:
+    return Access(
+        dict(options or {}),
+        None if upload is None else Limit.parse(upload),
+        None if download is None else Limit.parse(download),
+    )
 
 
 def compression_level(compression: str | int) -> int:
@@ -187,12 +225,16 @@ def _chunker(chunker: str | ChunkerParams) -> ChunkerParams:
     raise UsageError(f"unknown chunker {chunker!r}: choose one of {', '.join(PROFILES)}")
 
 
-def _cache_folder(given: str | os.PathLike[str] | None) -> Path | None:
+def _cache_folder(given: str | os.PathLike[str] | None, size: int | None) -> CacheFolder | None:
+    limit = METADATA_LIMIT if size is None else size
+    if limit < 0:
+        raise UsageError(f"a cache of {limit} bytes makes no sense")
     if given is not None:
-        return Path(given)
+        return CacheFolder(Path(given), limit)
     base = environment.variable("XDG_CACHE_HOME")
     try:
-        return (Path(base) if base else Path.home() / ".cache") / "holdfast"
+        home = Path(base) if base else Path.home() / ".cache"
     except RuntimeError:
         _log.warning("indexes are not cached: there is no home directory, nor XDG_CACHE_HOME")
         return None
+    return CacheFolder(home / "holdfast", limit)

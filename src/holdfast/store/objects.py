@@ -68,8 +68,15 @@ def config_number(name: str) -> int | None:
 
 def newest_config(backend: Backend) -> int | None:
     """The number of the config that is in force; None when there is none."""
-    numbers = (config_number(info.name) for info in backend.list("config/"))
-    return max((number for number in numbers if number is not None), default=None)
+    info = newest_config_object(backend)
+    return None if info is None else config_number(info.name)
+
+
+def newest_config_object(backend: Backend) -> ObjectInfo | None:
+    """The config that is in force; None when there is none."""
+    numbers = ((config_number(info.name), info) for info in backend.list("config/"))
+    found = [(number, info) for number, info in numbers if number is not None]
+    return max(found)[1] if found else None
 
 
 def is_object(name: str) -> bool:
@@ -217,7 +224,7 @@ def get_object_into(backend: Backend, name: str, offset: int, out: memoryview) -
     try:
         get_into(backend, name, offset, out)
     except (AccessDenied, ObjectTruncated, ObjectUnreadable) as error:
-        raise DamagedRepository(name, error.problem) from None
+        raise _of_one(backend, name, error) from None
 
 
 def get_object(backend: Backend, name: str, offset: int = 0, length: int | None = None) -> bytes:
@@ -230,4 +237,15 @@ def get_object(backend: Backend, name: str, offset: int = 0, length: int | None 
     try:
         return backend.get(name, offset, length)
     except (AccessDenied, ObjectTruncated, ObjectUnreadable) as error:
-        raise DamagedRepository(name, error.problem) from None
+        raise _of_one(backend, name, error) from None
+
+
+def _of_one(backend: Backend, name: str, error: BackendError) -> BackendError | DamagedRepository:
+    """What it means that just one object cannot be read.
+
+    A file may be somebody else's. A store that refuses an object refuses all: its credentials are
+    wrong or have expired, and nothing is damaged.
+    """
+    if isinstance(error, AccessDenied) and not backend.capabilities().local:
+        return error
+    return DamagedRepository(name, error.problem)

@@ -1,0 +1,117 @@
+"""What a store said when something failed, whichever library tells it."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+_LIBRARIES = ("aiohttp", "aiobotocore", "azure", "botocore", "google", "paramiko", "requests")
+"""Libraries below drivers, whose errors that are no answer mean that there was none."""
+_TRANSPORT = re.compile(
+    r"(?i)timeout|connect|closed|incomplete|payload|httpclient|servicere(quest|sponse)|"
+    r"responseparser|ssh|transport"
+)
+_UNREACHABLE = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EPIPE,
+        errno.ETIMEDOUT,
+    }
+)
+_MOST = 10
+"""Errors of a chain of causes that are looked at."""
+
+
+class Answer(NamedTuple):
+    """What is known of a failed request.
+
+    Attributes:
+        status: of HTTP (RFC 9110, section 15); 0 when there was no answer.
+        code: the store's own word for it, such as ``NoSuchBucket``; may be empty.
+        retry_after: seconds that it asks to wait (RFC 9110, section 10.2.3); None when it does not.
+    """
+
+    status: int
+    code: str
+    retry_after: float | None
+
+
+def answer_in(error: BaseException) -> Answer | None:
+    """The store's answer that an error or one of its causes tells of; None when none does."""
+    for each in _chain(error):
+        status, code = _status(each)
+        if status:
+            return Answer(status, code, _retry_after(each))
+    return None
+
+
+def is_transport(error: BaseException) -> bool:
+    """Whether an error tells that an answer never came, or not whole."""
+    return any(_is_transport(each) for each in _chain(error))
+
+
+def _is_transport(error: BaseException) -> bool:
+    if isinstance(error, TimeoutError | ConnectionError | EOFError):
+        return True
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+        return True
+    kind = type(error)
+    is_theirs = kind.__module__.partition(".")[0] in _LIBRARIES
+    return is_theirs and _TRANSPORT.search(kind.__name__) is not None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    each: BaseException | None = error
+    for _ in range(_MOST):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__
+
+
+def _status(error: BaseException) -> tuple[int, str]:
+    response: object = getattr(error, "response", None)
+    if isinstance(response, Mapping):  # botocore
+        return _of_botocore(response)
+    for name in ("status_code", "status", "code"):  # azure, aiohttp, gcsfs
+        status: object = getattr(error, name, None)
+        if isinstance(status, str) and status.isdecimal():
+            status = int(status)
+        if isinstance(status, int) and status >= 300:  # noqa: PLR2004 - RFC 9110: no success
+            code: object = getattr(error, "error_code", None) or getattr(error, "reason", None)
+            return status, str(getattr(code, "value", code) or "")
+    return 0, ""
+
+
+def _of_botocore(response: Mapping[object, object]) -> tuple[int, str]:
+    match response:
+        case {"ResponseMetadata": {"HTTPStatusCode": int(status)}, "Error": {"Code": code}}:
+            return status, str(code)
+        case {"Error": {"Code": code}}:
+            return 500, str(code)
+        case _:
+            return 0, ""
+
+
+def _retry_after(error: BaseException) -> float | None:
+    response: object = getattr(error, "response", None)
+    match response:
+        case {"ResponseMetadata": {"HTTPHeaders": headers}}:
+            pass
+        case _:
+            headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    if not isinstance(headers, Mapping):
+        return None
+    told = headers.get("retry-after") or headers.get("Retry-After")
+    try:
+        seconds = float(str(told))
+    except ValueError:
+        return None  # a date, or nothing
+    return seconds if seconds >= 0 else None
