@@ -13,7 +13,7 @@ FIRST ?= 0
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate soak check bench bench-targets bench-quick bench-kernels docs lock clean
+.PHONY: help demo test test-servers simulate soak check bench bench-targets bench-quick bench-kernels bench-stores docs lock clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,11 @@ demo: $(READY)  ## back up a real tree, change it, restore it, prove it equal
 
 test: $(READY)  ## run the tests (TESTS=tests/unit for a part of them)
 	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
+
+test-servers: $(READY)  ## install real stores, and run the tests that store into them
+	tests/servers/install .servers
+	HOLDFAST_TEST_SERVERS=required $(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 \
+		--dist worksteal -m 'servers and not soak' $(TESTS)
 
 simulate: $(READY)  ## run the engine in random interleavings (SEEDS=10000 FIRST=0)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
@@ -60,6 +65,11 @@ bench-quick: $(READY)  ## compare with restic and borg on less data; print the t
 bench-kernels: $(READY)  ## time the parts that holdfast is made of
 	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --timeout 0 --capture=no
 
+bench-stores: $(READY)  ## a repository in S3 that answers late, beside restic; 15 GB of memory or disk
+	tests/servers/install .servers
+	benchmarks/peers/get-peers .peers
+	$(BIN)/pytest benchmarks/test_stores.py --benchmark-enable --benchmark-only --timeout 0 --capture=no
+
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
@@ -73,7 +83,7 @@ lock:  ## choose the newest versions of all dependencies and pin them
 		--output-file requirements/dev.txt pyproject.toml
 
 clean:  ## remove everything that make made
-	rm -rf .venv .venv-lock .peers site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lock .peers .servers site dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first interpreter that is new enough and can make environments; PYTHON=... names another.
