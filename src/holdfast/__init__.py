@@ -42,9 +42,11 @@ from holdfast.version import __version__
 
 if TYPE_CHECKING:
     from holdfast.engine.connect import init, open  # noqa: A004 - read as holdfast.open
+    from holdfast.engine.joint import BackupToResult, RepositoryBackup, backup_to
     from holdfast.engine.keyring import Key, Rotation
     from holdfast.engine.repository import Repository
     from holdfast.engine.results import BackupResult, SourceProblem
+    from holdfast.engine.storage import test_storage
     from holdfast.model.entry import Entry
     from holdfast.model.retention import RetentionDecision, RetentionGroup, RetentionPolicy
     from holdfast.model.snapshot import Hold, Problem, Snapshot, Summary
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from holdfast.operations.rewrite import RewriteFailure, RewriteResult, RewrittenSnapshot
     from holdfast.operations.sessions import AtWork, ReclaimAtWork, SessionAtWork
     from holdfast.operations.stats import Stats
+    from holdfast.operations.storage_test import StorageCheck, StorageReport, StorageVerdict
     from holdfast.operations.tag import TagResult
     from holdfast.operations.undelete import ForgottenSnapshot
     from holdfast.primitives.chunker import ChunkerParams
@@ -77,6 +80,7 @@ _HOMES = {
     "Action": "operations.restore",
     "AtWork": "operations.sessions",
     "BackupResult": "engine.results",
+    "BackupToResult": "engine.joint",
     "CheckReport": "operations.check",
     "ChunkerParams": "primitives.chunker",
     "CopiedSnapshot": "operations.copy",
@@ -105,6 +109,7 @@ _HOMES = {
     "PruneResult": "operations.prune",
     "ReclaimAtWork": "operations.sessions",
     "Repository": "engine.repository",
+    "RepositoryBackup": "engine.joint",
     "RestoreResult": "operations.restore",
     "RetentionDecision": "model.retention",
     "RetentionGroup": "model.retention",
@@ -119,12 +124,17 @@ _HOMES = {
     "SnapshotRepairs": "operations.repair",
     "SourceProblem": "engine.results",
     "Stats": "operations.stats",
+    "StorageCheck": "operations.storage_test",
+    "StorageReport": "operations.storage_test",
+    "StorageVerdict": "operations.storage_test",
     "Summary": "model.snapshot",
     "TagResult": "operations.tag",
     "VerifyResult": "operations.restore",
     "Waiting": "operations.prune",
+    "backup_to": "engine.joint",
     "init": "engine.connect",
     "open": "engine.connect",
+    "test_storage": "engine.storage",
 }
 
 __all__ = [
@@ -134,6 +144,7 @@ __all__ = [
     "AtWork",
     "BackendError",
     "BackupResult",
+    "BackupToResult",
     "CheckReport",
     "ChunkerParams",
     "CopiedSnapshot",
@@ -169,6 +180,7 @@ __all__ = [
     "PruneResult",
     "ReclaimAtWork",
     "Repository",
+    "RepositoryBackup",
     "RepositoryError",
     "RepositoryExists",
     "RepositoryNotFound",
@@ -189,8 +201,11 @@ __all__ = [
     "SourceError",
     "SourceProblem",
     "Stats",
+    "StorageCheck",
     "StorageFull",
+    "StorageReport",
     "StorageUnavailable",
+    "StorageVerdict",
     "Summary",
     "TagResult",
     "UnsupportedRepository",
@@ -199,8 +214,10 @@ __all__ = [
     "Waiting",
     "WrongPassword",
     "__version__",
+    "backup_to",
     "init",
     "open",
+    "test_storage",
 ]
 
 

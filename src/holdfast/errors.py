@@ -36,6 +36,10 @@ from __future__ import annotations
 class HoldfastError(Exception):
     """The root: catch this to catch everything that holdfast raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:  # type: ignore[explicit-override]  # nothing is imported here
+        # Errors come back from other processes, where they cannot be made from their message.
+        return _revived, (type(self), self.args), self.__dict__
+
 
 class UsageError(HoldfastError):
     """An argument or option makes no sense; nothing was done."""
@@ -143,3 +147,7 @@ class StorageUnavailable(BackendError):
     def __init__(self, object: str, problem: str, retry_after: float | None = None) -> None:  # noqa: A002 - the field's word
         super().__init__(object, problem)
         self.retry_after = retry_after
+
+
+def _revived(kind: type[HoldfastError], args: tuple[object, ...]) -> HoldfastError:
+    return kind.__new__(kind, *args)

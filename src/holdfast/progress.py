@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +12,10 @@ from holdfast.clock import SYSTEM_CLOCK, Clock
 
 INTERVAL = 0.1
 """Least number of seconds between two events, the last one excepted."""
+
+COUNT_AFTER = 1.0
+"""Seconds that work goes on before it is counted what there is to do: that is not for free, and
+for what is done by then nobody needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,14 @@ class ProgressEvent:
         percent: 0 to 100, never less than in the event before; 100 exactly once, at the end.
         files: files finished.
         files_total: files in all, as far as known yet; of a backup that has a parent, as many as
-            that had, until there are more.
+            that had, until there are more. Without one it is counted, when the work has gone on
+            for a second; until then `percent` is 0.
         bytes: bytes processed.
         bytes_total: bytes in all, likewise.
         path: what is being worked on ("" when it has no path).
         elapsed: seconds since the start.
         rate: bytes per second since the start.
-        seconds_left: estimate, or None while there is nothing to base one on.
+        seconds_left: estimate, 0 at the end, None while there is nothing to base one on.
     """
 
     percent: float
@@ -42,6 +48,9 @@ class ProgressEvent:
 
 
 ProgressCallback: TypeAlias = Callable[[ProgressEvent], object]
+
+Count: TypeAlias = Callable[[threading.Event], tuple[int, int] | None]
+"""Finds out how many files and bytes there are to do; None when it cannot, or was told to stop."""
 
 
 class Progress:
@@ -61,16 +70,41 @@ class Progress:
         self._files = self._files_total = self._bytes = self._bytes_total = 0
         self._path = ""
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody is told; otherwise the totals need not be found out."""
-        return self._callback is not None
-
     def expect(self, files: int, size: int) -> None:
         """Add to the totals: so many files and bytes are still to come."""
         with self._lock:
             self._files_total += files
             self._bytes_total += size
+
+    @contextmanager
+    def counting(self, count: Count) -> Iterator[None]:
+        """Have it counted beside the work what there is to do, if the work takes its time.
+
+        Until that is known, events tell what was done, and 0 percent.
+
+        Args:
+            count: called in a thread of its own, after `COUNT_AFTER` seconds if the work goes on
+                and is watched; it must end soon when the event is set.
+        """
+        if self._callback is None:
+            yield
+            return
+        stop = threading.Event()
+
+        def later() -> None:
+            if self._clock.wait(stop, COUNT_AFTER):
+                return
+            found = count(stop)
+            if found is not None and not stop.is_set():
+                self.expect(*found)
+
+        thread = threading.Thread(target=later, name="holdfast-count", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def advance(self, files: int, size: int, path: str = "") -> None:
         """Count finished files and processed bytes, and report if it is time."""
@@ -101,7 +135,7 @@ class Progress:
             return
         self._percent = max(self._percent, percent)
         elapsed = now - self._start
-        ratio = self._ratio()
+        ratio = 1.0 if percent == 100.0 else self._ratio()  # noqa: PLR2004 - percent
         self._callback(
             ProgressEvent(
                 percent=self._percent,

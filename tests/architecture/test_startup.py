@@ -89,7 +89,7 @@ def test_listing_loads_no_verb_that_it_does_not_use(repository: Path) -> None:
 def test_a_backup_loads_no_other_verb(repository: Path, tmp_path: Path) -> None:
     create = ("-m", "holdfast", "--no-cache", "create", str(tmp_path))
     loaded = modules_loaded_by(*create, repository=repository)
-    assert below("operations", loaded) == {"backup", "ingest", "labels"}
+    assert below("operations", loaded) == {"backup", "ingest", "labels", "spread"}
     assert below("model", loaded) & {"compare", "entry", "file", "policy", "retention"} == set()
     assert packages_of(loaded) & (DRIVERS | ANALYSIS | HEAVY) == set()
 

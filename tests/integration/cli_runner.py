@@ -26,7 +26,18 @@ PASSWORD = "a password"
 VARIABLES = tuple(
     f"{prefix}_{name}"
     for prefix in ("HOLDFAST", "RESTIC")
-    for name in ("REPOSITORY", "PASSWORD", "PASSWORD_FILE", "PASSWORD_COMMAND")
+    for name in (
+        "CONFIG",
+        "DEBUG",
+        "LIMIT_DOWNLOAD",
+        "LIMIT_UPLOAD",
+        "PASSWORD",
+        "PASSWORD_COMMAND",
+        "PASSWORD_FILE",
+        "PROFILE",
+        "REPOSITORY",
+        "STORAGE_OPTIONS",
+    )
 )
 
 

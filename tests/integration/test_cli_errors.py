@@ -32,7 +32,7 @@ def error_of(document: dict[str, object]) -> dict[str, object]:
     [
         (["list"], {"HOLDFAST_PASSWORD": "wrong"}, 12, "WrongPassword"),
         (["list", "-b", "nowhere"], {}, 10, "RepositoryNotFound"),
-        (["list", "-b", "s3://bucket"], {}, 2, "UsageError"),
+        (["list", "-b", "s4://bucket"], {}, 2, "UsageError"),
         (["list", "--days", "many"], {}, 2, "BadParameter"),
         (["list", "--nonsense"], {}, 2, "NoSuchOption"),
         (["lst"], {}, 2, "UsageError"),
@@ -245,6 +245,8 @@ def test_the_cache_is_where_it_is_told_to_be(cli: Cli) -> None:
     assert cli("--cache-dir", "elsewhere", "create", "data").code == 0
     assert list((cli.folder / "elsewhere").rglob("index"))
     assert cli("--no-cache", "--cache-dir", "x", "list").code == 2
+    assert cli("--cache-size", "10", "list").code == 0
+    assert cli("--cache-size", "-1", "list").code == 2
 
 
 def test_quiet_says_nothing_when_all_is_well(cli: Cli) -> None:
@@ -305,11 +307,10 @@ def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     assert (done.code, done.err) == (0, "")
     assert f"{command} [OPTIONS]" in done.out
     below = app.get_command(Context(app), command)
-    if isinstance(below, Group):
-        for name in below.commands:
-            assert "--password-file FILE" in cli(command, name, "--help").out
-    else:
-        assert "--password-file FILE" in done.out
+    names = list(below.commands) if isinstance(below, Group) else []
+    for shown in [cli(command, name, "--help").out for name in names] or [done.out]:
+        assert "--repository LOCATION" in shown
+        assert ("--password-file FILE" in shown) != (command == "storage")
 
 
 def test_help_lists_every_command_alias_and_exit_code(cli: Cli) -> None:

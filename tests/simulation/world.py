@@ -20,7 +20,7 @@ from holdfast.clock import Clock
 from holdfast.engine.repository import Repository
 from holdfast.model.snapshot import Snapshot
 from holdfast.overrides import override
-from holdfast.store import Store
+from holdfast.store import CacheFolder, Store
 from holdfast.testing.repositories import ManualClock, copied, new_store
 
 STREAMS = 2
@@ -124,7 +124,8 @@ class World:
         """The repository, opened anew."""
         origin = _origin()
         config = (origin._config_name, origin._config)
-        return Store(backend, origin.keys, origin.settings, config, clock, cache)
+        folder = None if cache is None else CacheFolder(cache)
+        return Store(backend, origin.keys, origin.settings, config, clock, folder)
 
     def open(self, backend: Backend, clock: Clock, cache: Path | None = None) -> Repository:
         """The same with all verbs."""

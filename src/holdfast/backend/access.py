@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from holdfast.backend.throttle import Limit
 
@@ -21,3 +22,15 @@ class Access:
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     upload: Limit | None = None
     download: Limit | None = None
+
+
+class Address(NamedTuple):
+    """What another process needs to use the same storage; it can be pickled.
+
+    Attributes:
+        location: where it is.
+        access: how it is used; may hold secrets.
+    """
+
+    location: str
+    access: Access

@@ -38,11 +38,12 @@ class Capabilities(NamedTuple):
     """What a storage can do beyond the minimum.
 
     Attributes:
-        put_if_absent: of several concurrent creators of one name exactly one succeeds.
+        put_if_absent: of several concurrent creators of one name exactly one succeeds; None as
+            long as that has not shown, see `Probing`.
         local: objects are files on this machine, so a listing or a small read costs microseconds.
     """
 
-    put_if_absent: bool
+    put_if_absent: bool | None
     local: bool
 
 
@@ -80,6 +81,14 @@ class Direct(Protocol):
 
     def get_into(self, name: str, offset: int, out: memoryview) -> None:
         """Fill `out` with the bytes of an object from `offset`; errors as of `Backend.get`."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """What a storage can do beside the verbs if only trying shows whether it can put if absent."""
+
+    def put_probing(self, name: str, data: Buffer) -> None:
+        """As `Backend.put`, of a name that nobody else gives; then `capabilities` are known."""
 
 
 class Backend(Protocol):
@@ -150,3 +159,21 @@ def get_into(backend: Backend, name: str, offset: int, out: memoryview) -> None:
         if len(data) != len(out):
             raise ObjectTruncated(name, f"gave {len(data)} bytes instead of {len(out)}")
         out[:] = data
+
+
+def leftovers(backend: Backend) -> Iterator[Leftover]:
+    """See `Sweepable.leftovers`; none in a storage in which writers cannot leave anything."""
+    return backend.leftovers() if isinstance(backend, Sweepable) else iter(())
+
+
+def sweep(backend: Backend, before_ns: int) -> int:
+    """See `Sweepable.sweep`; nothing in a storage in which writers cannot leave anything."""
+    return backend.sweep(before_ns) if isinstance(backend, Sweepable) else 0
+
+
+def put_probing(backend: Backend, name: str, data: Buffer) -> None:
+    """As `Backend.put`, of a name that nobody else gives; `capabilities` are known afterwards."""
+    if isinstance(backend, Probing):
+        backend.put_probing(name, data)
+    else:
+        backend.put(name, data)

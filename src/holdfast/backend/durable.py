@@ -26,8 +26,8 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory and those above it that are missing, each durably."""
+def make_directory(path: Path) -> list[Path]:
+    """Make a directory and those above it that are missing, each durably; returns these."""
     missing = []
     while not path.exists():
         missing.append(path)
@@ -36,6 +36,7 @@ def make_directory(path: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir(0o700)
         sync_folder_at(folder.parent)
+    return missing
 
 
 def write_file(name: str, data: Buffer, folder: int) -> None:

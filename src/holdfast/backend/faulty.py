@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from holdfast.backend.base import put_probing
 from holdfast.errors import BackendError
 
 if TYPE_CHECKING:
@@ -161,6 +162,12 @@ class Faulty:
         """See `Backend.put`."""
         call = self._call("put", name)
         self._backend.put(name, self._plan.before(call, data))
+        self._plan.after(call, b"")
+
+    def put_probing(self, name: str, data: Buffer) -> None:
+        """See `Probing.put_probing`; a put."""
+        call = self._call("put", name)
+        put_probing(self._backend, name, self._plan.before(call, data))
         self._plan.after(call, b"")
 
     def put_if_absent(self, name: str, data: Buffer) -> None:

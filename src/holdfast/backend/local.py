@@ -80,6 +80,7 @@ class LocalBackend:
         self._root: tuple[int, weakref.finalize[[int], LocalBackend]] | None = None
         self._durable = {""}
         self._exclusive = True
+        self._made: list[Path] = []
 
     @property
     def location(self) -> str:
@@ -168,6 +169,21 @@ class LocalBackend:
                 swept += 1
         return swept
 
+    def modified_ns(self, name: str) -> int | None:
+        """See `Dated.modified_ns`."""
+        check_name(name)
+        with _reading(name):
+            return os.stat(name, dir_fd=self._open_root()).st_mtime_ns
+
+    def remove_folders(self) -> None:
+        """See `Foldered.remove_folders`; also those above that it made for itself."""
+        self.close()
+        below = [Path(folder) for folder, _, _ in os.walk(self._path, topdown=False)]
+        for folder in dict.fromkeys([*below, *self._made]):
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
+        self._durable = {""}
+
     def capabilities(self) -> Capabilities:
         """What the file system can do, as far as it has shown: `put_if_absent` until it failed."""
         return Capabilities(put_if_absent=self._exclusive, local=True)
@@ -183,7 +199,7 @@ class LocalBackend:
         with self._lock:
             if self._root is None:
                 if make:
-                    make_directory(self._path)
+                    self._made += make_directory(self._path)
                 descriptor = os.open(self._path, FOLDER)
                 self._root = descriptor, weakref.finalize(self, os.close, descriptor)
             return self._root[0]

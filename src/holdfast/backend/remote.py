@@ -5,20 +5,29 @@ are checked, lengths of what is read are compared with what was asked for, listi
 of a cache, errors are ours and name no secret.
 
 Whether a store can create an object only if its name is free is found out, not believed: stores
-that speak S3 have overwritten what was there. The first `put_if_absent` of a backend stores its
-object a second time, which must be refused. A reader never creates anything, so it never probes.
+that speak S3 have overwritten what was there. A writer's first object is created twice, and the
+second time must be refused; before a store is said not to do that, it is tried once more. A reader
+never creates anything, so it never finds out.
 """
 
 from __future__ import annotations
 
-import threading
+import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
-from holdfast.backend.base import Buffer, Capabilities, ObjectInfo
-from holdfast.backend.drivers import Driver, Options, driver_class
+from holdfast.backend.access import Access, Address
+from holdfast.backend.base import Buffer, Capabilities, Leftover, ObjectInfo
+from holdfast.backend.drivers import Driver, Options, UnconditionalError, driver_class
 from holdfast.backend.names import check_name, check_prefix
-from holdfast.errors import BackendError, ObjectExists, ObjectNotFound, ObjectTruncated
+from holdfast.errors import (
+    BackendError,
+    ObjectExists,
+    ObjectNotFound,
+    ObjectTruncated,
+)
 
 _Found = TypeVar("_Found")
 
@@ -36,16 +45,20 @@ def open_remote(location: str, protocol: str, options: Options) -> RemoteBackend
             nothing to it.
     """
     kind = driver_class(protocol)
-    return RemoteBackend(kind.at(location, options))
+    return RemoteBackend(kind.at(location, options), Address(location, Access(options)))
 
 
 class RemoteBackend:
-    """A folder of a store as storage. See `Backend` for the verbs."""
+    """A folder of a store as storage. See `Backend` for the verbs.
 
-    def __init__(self, driver: Driver) -> None:
+    Attributes:
+        address: what another process needs to use the same folder.
+    """
+
+    def __init__(self, driver: Driver, address: Address) -> None:
         self._driver = driver
+        self.address = address
         self._root = driver.root.rstrip("/") + "/"
-        self._lock = threading.Lock()
         self._is_exclusive: bool | None = None if driver.conditional else False
 
     @property
@@ -59,22 +72,30 @@ class RemoteBackend:
         self._do("put", name, lambda: self._driver.put(self._root + name, _copied(data)))
 
     def put_if_absent(self, name: str, data: Buffer) -> None:
-        """See `Backend.put_if_absent`; in a store that cannot do that it is a `put`.
-
-        `capabilities` tells which of both it was.
-        """
+        """See `Backend.put_if_absent`; refused as long as the store has not shown that it can."""
         check_name(name)
+        if not self._is_exclusive:
+            raise BackendError(name, f"{self.location} cannot create objects only if absent")
         content = _copied(data)
-        if self._is_exclusive is False:
-            self.put(name, content)
+        self._create(name, content)
+
+    def put_probing(self, name: str, data: Buffer) -> None:
+        """See `Probing.put_probing`."""
+        check_name(name)
+        if self._is_exclusive is not None:
+            self.put(name, data)
             return
-        try:
-            self._create(name, content)
-        except ObjectExists:
+        content = _copied(data)
+        if self._refuses_second(name, content):
             self._is_exclusive = True
-            raise
-        if self._is_exclusive is None:
-            self._probe(name, content)
+            return
+        # One wrong answer must not make a store one that nobody relies on.
+        probe = f"probe/{secrets.token_hex(16)}"
+        is_exclusive = self._refuses_second(probe, probe.encode())
+        with suppress(BackendError):  # who may only add leaves it, and it is in nobody's way
+            self.delete(probe)
+        self.put(name, content)
+        self._is_exclusive = is_exclusive
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
@@ -108,28 +129,54 @@ class RemoteBackend:
         check_name(name)
         self._do("delete", name, lambda: self._driver.remove(self._root + name))
 
+    def modified_ns(self, name: str) -> int | None:
+        """See `Dated.modified_ns`."""
+        check_name(name)
+        found = self._do("stat", name, lambda: self._driver.modified(self._root + name))
+        return None if found is None else int(found.timestamp()) * 10**9
+
+    def remove_folders(self) -> None:
+        """See `Foldered.remove_folders`."""
+        self._do("delete", "", self._driver.remove_folders)
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """See `Sweepable.leftovers`; none where writers cannot leave anything."""
+        start = len(self._root)
+        for path, size, modified in self._do("list", "", lambda: list(self._driver.leftovers())):
+            yield Leftover(path[start:], size, modified)
+
+    def sweep(self, before_ns: int) -> int:
+        """See `Sweepable.sweep`."""
+        swept = 0
+        for name, _, modified_ns in self.leftovers():
+            if modified_ns < before_ns:
+                with suppress(ObjectNotFound):
+                    self._do("delete", name, partial(self._driver.remove, self._root + name))
+                    swept += 1
+        return swept
+
     def capabilities(self) -> Capabilities:
-        """What the store can do, as far as it has shown: `put_if_absent` until it failed."""
-        return Capabilities(put_if_absent=self._is_exclusive is not False, local=False)
+        """What the store can do, as far as it has shown."""
+        return Capabilities(put_if_absent=self._is_exclusive, local=False)
 
     def close(self) -> None:
         """See `Backend.close`."""
         self._driver.close()
 
+    def _refuses_second(self, name: str, data: bytes) -> bool:
+        """Create an object twice: whether the store refuses to the second time."""
+        try:
+            with suppress(ObjectExists):  # it came of a request whose answer was lost
+                self._create(name, data)
+            self._create(name, data)
+        except ObjectExists:
+            return True
+        except UnconditionalError:
+            return False
+        return False
+
     def _create(self, name: str, data: bytes) -> None:
         self._do("put", name, lambda: self._driver.create(self._root + name, data))
-
-    def _probe(self, name: str, data: bytes) -> None:
-        """Find out if the store would have refused to store an object that is there."""
-        with self._lock:
-            if self._is_exclusive is not None:
-                return
-            try:
-                self._create(name, data)
-            except ObjectExists:
-                self._is_exclusive = True
-            else:
-                self._is_exclusive = False
 
     def _range(self, name: str, offset: int, length: int) -> bytes:
         end = offset + length
@@ -155,11 +202,12 @@ class RemoteBackend:
         try:
             return work()
         except Exception as error:
-            # Without the cause: its text may hold what a driver was given as a secret.
             problem = self._driver.explain(verb, name, error)
             if problem is None:
                 raise
-            raise problem from None
+        # Neither as cause nor as context: its text may hold what a driver was given as a secret.
+        problem.__cause__ = problem.__context__ = None
+        raise problem
 
 
 def _copied(data: Buffer) -> bytes:

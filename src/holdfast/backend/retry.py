@@ -13,7 +13,17 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from holdfast.backend.base import Backend, Buffer, Capabilities, ObjectInfo, get_into
+from holdfast.backend.base import (
+    Backend,
+    Buffer,
+    Capabilities,
+    Leftover,
+    ObjectInfo,
+    get_into,
+    leftovers,
+    put_probing,
+    sweep,
+)
 from holdfast.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -32,60 +42,23 @@ _LOUD: Final = 2
 """Tries from which on a warning is logged."""
 
 
-class Retrying:
-    """A storage whose requests are tried again for a while; see `Backend`.
+class Attempts:
+    """Does work again that failed because a storage was busy or out of reach.
 
     Between tries passes a time that doubles, of which a random half is left out so that many
     clients do not come back at once, or the time that the storage asks for.
+
+    Attributes:
+        stopped: set it to have nothing tried again any more.
     """
 
-    def __init__(self, backend: Backend, clock: Clock) -> None:
-        self._backend = backend
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._has_worked = False
+        self.stopped = threading.Event()
 
-    @property
-    def location(self) -> str:
-        """See `Backend.location`."""
-        return self._backend.location
-
-    def put(self, name: str, data: Buffer) -> None:
-        """See `Backend.put`."""
-        self._try(lambda: self._backend.put(name, data))
-
-    def put_if_absent(self, name: str, data: Buffer) -> None:
-        """See `Backend.put_if_absent`; the object that is there may be this one."""
-        self._try(lambda: self._backend.put_if_absent(name, data))
-
-    def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
-        """See `Backend.get`."""
-        return self._try(lambda: self._backend.get(name, offset, length))
-
-    def get_into(self, name: str, offset: int, out: memoryview) -> None:
-        """See `Direct.get_into`."""
-        self._try(lambda: get_into(self._backend, name, offset, out))
-
-    def stat(self, name: str) -> int:
-        """See `Backend.stat`."""
-        return self._try(lambda: self._backend.stat(name))
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """See `Backend.list`; a listing that fails half-way is begun anew, so it is held whole."""
-        return iter(self._try(lambda: list(self._backend.list(prefix))))
-
-    def delete(self, name: str) -> None:
-        """See `Backend.delete`; what is missing then may be what this has deleted."""
-        self._try(lambda: self._backend.delete(name))
-
-    def capabilities(self) -> Capabilities:
-        """See `Backend.capabilities`."""
-        return self._backend.capabilities()
-
-    def close(self) -> None:
-        """See `Backend.close`."""
-        self._backend.close()
-
-    def _try(self, work: Callable[[], _Found]) -> _Found:
+    def run(self, work: Callable[[], _Found]) -> _Found:
+        """What the work gives, once it does not raise StorageUnavailable; or that, in the end."""
         begun = self._clock.monotonic()
         pause = _FIRST
         tries = 0
@@ -101,8 +74,76 @@ class Retrying:
                     raise
                 level = logging.WARNING if tries >= _LOUD else logging.INFO
                 _log.log(level, "%s; trying again in %.0f s", error, wait)
-                self._clock.wait(threading.Event(), wait)
+                if self._clock.wait(self.stopped, wait):
+                    raise
                 pause = min(pause * 2, _LONGEST)
             else:
                 self._has_worked = True
                 return found
+
+
+class Retrying:
+    """A storage whose requests are tried again for a while; see `Backend`.
+
+    Attributes:
+        backend: the storage.
+    """
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self.backend = backend
+        self._attempts = Attempts(clock)
+        self._try = self._attempts.run
+
+    @property
+    def location(self) -> str:
+        """See `Backend.location`."""
+        return self.backend.location
+
+    def put(self, name: str, data: Buffer) -> None:
+        """See `Backend.put`."""
+        self._try(lambda: self.backend.put(name, data))
+
+    def put_if_absent(self, name: str, data: Buffer) -> None:
+        """See `Backend.put_if_absent`; the object that is there may be this one."""
+        self._try(lambda: self.backend.put_if_absent(name, data))
+
+    def put_probing(self, name: str, data: Buffer) -> None:
+        """See `Probing.put_probing`."""
+        self._try(lambda: put_probing(self.backend, name, data))
+
+    def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Backend.get`."""
+        return self._try(lambda: self.backend.get(name, offset, length))
+
+    def get_into(self, name: str, offset: int, out: memoryview) -> None:
+        """See `Direct.get_into`."""
+        self._try(lambda: get_into(self.backend, name, offset, out))
+
+    def stat(self, name: str) -> int:
+        """See `Backend.stat`."""
+        return self._try(lambda: self.backend.stat(name))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `Backend.list`; a listing that fails half-way is begun anew, so it is held whole."""
+        return iter(self._try(lambda: list(self.backend.list(prefix))))
+
+    def delete(self, name: str) -> None:
+        """See `Backend.delete`; what is missing then may be what this has deleted."""
+        self._try(lambda: self.backend.delete(name))
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """See `Sweepable.leftovers`."""
+        return iter(self._try(lambda: list(leftovers(self.backend))))
+
+    def sweep(self, before_ns: int) -> int:
+        """See `Sweepable.sweep`."""
+        return self._try(lambda: sweep(self.backend, before_ns))
+
+    def capabilities(self) -> Capabilities:
+        """See `Backend.capabilities`."""
+        return self.backend.capabilities()
+
+    def close(self) -> None:
+        """See `Backend.close`; what other threads wait to try again fails at once."""
+        self._attempts.stopped.set()
+        self.backend.close()

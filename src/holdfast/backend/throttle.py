@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from holdfast.backend.base import Backend, Buffer, Capabilities, ObjectInfo, get_into
+from holdfast.backend.base import (
+    Backend,
+    Buffer,
+    Capabilities,
+    Leftover,
+    ObjectInfo,
+    get_into,
+    leftovers,
+    put_probing,
+    sweep,
+)
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +30,10 @@ _FORM: Final = "KiB a second, such as 1024, or by the time of day: 08:00-18:00=5
 _KIB: Final = 1024
 _BURST: Final = 1.0
 """Seconds' worth of bytes that may go at once."""
+_SMALL: Final = 64 << 10
+"""Bytes up to which an object does not wait for larger ones: signs of life must get through."""
+_SLICE: Final = 5.0
+"""Longest wait in seconds before the rate is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,86 +78,122 @@ def _parsed(part: str, text: str) -> tuple[int, int, int]:
 
 
 class _Meter:
-    """Lets bytes pass at the rate of a limit, whichever threads ask."""
+    """Lets bytes pass at the rate of a limit, whichever threads ask.
+
+    Small objects wait for small ones only, large ones for all. So in any time that lies in one part
+    of the day and ends when a large one passes, or in which all are small, pass at most the bytes
+    that its rate gives for it and for `_BURST` seconds more, and those of one object, as an object
+    goes all at once. Small ones that come after may pass that once more; large ones wait for it.
+    """
 
     def __init__(self, limit: Limit | None, clock: Clock) -> None:
         self._limit = limit
         self._clock = clock
         self._lock = threading.Lock()
-        self._free_at = clock.monotonic()
+        self._free_at = self._free_for_small_at = clock.monotonic()
 
     def take(self, size: int) -> None:
         """Wait until so many bytes may pass."""
-        rate = self._rate()
-        if not rate or not size:
+        limit = self._limit
+        if limit is None or not size:
             return
-        with self._lock:
-            now = self._clock.monotonic()
-            start = max(self._free_at, now - _BURST)
-            self._free_at = start + size / rate
-            wait = start - now
-        if wait > 0:
-            self._clock.wait(threading.Event(), wait)
+        while (wait := self._pass(limit, size)) > 0:
+            self._clock.wait(threading.Event(), min(wait, _SLICE))
 
-    def _rate(self) -> int:
-        if self._limit is None:
-            return 0
+    def _pass(self, limit: Limit, size: int) -> float:
+        """Let so many bytes pass; or, if they may not yet, say in how many seconds."""
+        with self._lock:
+            rate = self._rate(limit)
+            if not rate:
+                return 0.0
+            now = self._clock.monotonic()
+            is_small = size <= _SMALL
+            wait = (self._free_for_small_at if is_small else self._free_at) - now
+            if wait > 0:
+                return wait
+            self._free_at = max(self._free_at, now - _BURST) + size / rate
+            if is_small:
+                self._free_for_small_at = max(self._free_for_small_at, now - _BURST) + size / rate
+            return 0.0
+
+    def _rate(self, limit: Limit) -> int:
         seconds = self._clock.now_ns() // 10**9 + self._clock.utc_offset()
-        return self._limit.rate(seconds // 60 % _DAY)
+        return limit.rate(seconds // 60 % _DAY)
 
 
 class Throttled:
-    """A storage that is used no faster than it may be; see `Backend`."""
+    """A storage that is used no faster than it may be; see `Backend`.
+
+    Attributes:
+        backend: the storage.
+        upload: how fast data may be sent; None for no limit.
+        download: how fast data may be fetched.
+    """
 
     def __init__(
         self, backend: Backend, upload: Limit | None, download: Limit | None, clock: Clock
     ) -> None:
-        self._backend = backend
+        self.backend = backend
+        self.upload = upload
+        self.download = download
         self._up = _Meter(upload, clock)
         self._down = _Meter(download, clock)
 
     @property
     def location(self) -> str:
         """See `Backend.location`."""
-        return self._backend.location
+        return self.backend.location
 
     def put(self, name: str, data: Buffer) -> None:
         """See `Backend.put`."""
         self._up.take(len(data))
-        self._backend.put(name, data)
+        self.backend.put(name, data)
 
     def put_if_absent(self, name: str, data: Buffer) -> None:
         """See `Backend.put_if_absent`."""
         self._up.take(len(data))
-        self._backend.put_if_absent(name, data)
+        self.backend.put_if_absent(name, data)
+
+    def put_probing(self, name: str, data: Buffer) -> None:
+        """See `Probing.put_probing`."""
+        self._up.take(len(data))
+        put_probing(self.backend, name, data)
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
-        data = self._backend.get(name, offset, length)
+        data = self.backend.get(name, offset, length)
         self._down.take(len(data))
         return data
 
     def get_into(self, name: str, offset: int, out: memoryview) -> None:
         """See `Direct.get_into`."""
-        get_into(self._backend, name, offset, out)
+        get_into(self.backend, name, offset, out)
         self._down.take(len(out))
 
     def stat(self, name: str) -> int:
         """See `Backend.stat`."""
-        return self._backend.stat(name)
+        return self.backend.stat(name)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `Backend.list`."""
-        return self._backend.list(prefix)
+        return self.backend.list(prefix)
 
     def delete(self, name: str) -> None:
         """See `Backend.delete`."""
-        self._backend.delete(name)
+        self.backend.delete(name)
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """See `Sweepable.leftovers`."""
+        return leftovers(self.backend)
+
+    def sweep(self, before_ns: int) -> int:
+        """See `Sweepable.sweep`."""
+        return sweep(self.backend, before_ns)
 
     def capabilities(self) -> Capabilities:
         """See `Backend.capabilities`."""
-        return self._backend.capabilities()
+        return self.backend.capabilities()
 
     def close(self) -> None:
         """See `Backend.close`."""
-        self._backend.close()
+        self.backend.close()

@@ -15,6 +15,7 @@ from holdfast.cli.connect import Connector
 from holdfast.cli.logs import set_up
 from holdfast.errors import UsageError
 from holdfast.overrides import override
+from holdfast.settings import Config, find_config_file, find_debug, find_profile
 
 if TYPE_CHECKING:
     from click import Command, Context, HelpFormatter
@@ -39,6 +40,7 @@ COMMANDS = {
     "key": "",
     "repair": "",
     "sessions": "",
+    "storage": "",
     "cat": "",
 }
 """The commands in the order in which they are needed, each with its alias."""
@@ -48,11 +50,16 @@ GLOBAL_FLAGS = frozenset(
         "-q",
         "-v",
         "--cache-dir",
+        "--cache-size",
         "--config",
         "--debug",
         "--json",
+        "--limit-download",
+        "--limit-upload",
         "--no-cache",
+        "--profile",
         "--quiet",
+        "--storage-option",
         "--verbose",
     }
 )
@@ -122,7 +129,12 @@ class GlobalOptions(TypedDict):
     json: bool
     quiet: bool
     config: str | None
+    profile: str | None
+    storage_option: tuple[str, ...]
+    limit_upload: str | None
+    limit_download: str | None
     cache_dir: str | None
+    cache_size: int | None
     no_cache: bool
 
 
@@ -137,7 +149,27 @@ class GlobalOptions(TypedDict):
 @click.option("--json", is_flag=True, help="Make standard output one JSON document.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("--config", metavar="FILE", help="A YAML file with defaults.")
-@click.option("--cache-dir", metavar="DIR", help="Where indexes are cached.")
+@click.option("--profile", metavar="NAME", help="Which of the config file's profiles to use.")
+@click.option(
+    "--storage-option",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Tell the store's driver this; may be repeated. Others on this machine can see it: put "
+    "secrets into HOLDFAST_STORAGE_OPTIONS, the driver's own variables or the config file.",
+)
+@click.option(
+    "--limit-upload",
+    metavar="KIB/S",
+    help="Send no faster; by the time of day: 08:00-18:00=512,4096.",
+)
+@click.option("--limit-download", metavar="KIB/S", help="Fetch no faster, likewise.")
+@click.option("--cache-dir", metavar="DIR", help="Where indexes and metadata are cached.")
+@click.option(
+    "--cache-size",
+    metavar="MIB",
+    type=click.IntRange(min=0),
+    help="Most metadata that is cached of a remote repository.  [default: 1024]",
+)
 @click.option("--no-cache", is_flag=True, help="Cache nothing.")
 @click.version_option(__version__, prog_name="holdfast", message="%(prog)s %(version)s")
 @click.pass_obj
@@ -150,14 +182,20 @@ def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
     RESTIC_PASSWORD and RESTIC_PASSWORD_FILE are taken where there is none of these.
     """
     level = logging.INFO if options["verbose"] else logging.WARNING
-    set_up(logging.DEBUG if options["debug"] else level)
+    set_up(logging.DEBUG if find_debug(flag=options["debug"]) else level)
     connect.output.verbose = options["verbose"]
     connect.output.quiet = options["quiet"]
     if options["no_cache"] and options["cache_dir"] is not None:
         raise UsageError("give either --cache-dir or --no-cache")
     connect.cache = not options["no_cache"]
     connect.cache_dir = options["cache_dir"]
-    if options["config"] is not None:
+    connect.cache_size = options["cache_size"]
+    connect.storage_option = options["storage_option"]
+    connect.limits = options["limit_upload"], options["limit_download"]
+    config = Config()
+    file = find_config_file(options["config"])
+    if file is not None:
         from holdfast.settings.config import load_config  # YAML, for those who have such a file
 
-        connect.config = load_config(Path(options["config"]))
+        config = load_config(Path(file))
+    connect.config = find_profile(options["profile"], config)

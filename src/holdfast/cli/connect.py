@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -15,13 +16,33 @@ from holdfast.cli.output import Output
 from holdfast.settings import (
     Config,
     PasswordSource,
+    find_cache_size,
+    find_limits,
     find_location,
     find_other_password_source,
+    find_other_storage_options,
     find_password_source,
+    find_storage_options,
 )
 
 if TYPE_CHECKING:
     from holdfast import Repository
+
+
+class Storage(TypedDict):
+    """How a store is used, in the words of the library."""
+
+    storage_options: dict[str, object]
+    limit_upload: str | int | None
+    limit_download: str | int | None
+
+
+class How(Storage):
+    """What a repository is opened with besides its location and password."""
+
+    cache_dir: str | None
+    cache: bool
+    cache_size: int | None
 
 
 class Connector:
@@ -29,16 +50,22 @@ class Connector:
 
     Attributes:
         output: of the command.
-        config: the config file.
-        cache_dir: where indexes are cached; the user's cache folder when None.
-        cache: whether they are.
+        config: the config file, or the profile of it that is used.
+        storage_option: what the driver of the store is told, each ``KEY=VALUE``.
+        limits: how fast data may be sent, and how fast it may be fetched.
+        cache_dir: where indexes and metadata are cached; the user's cache folder when None.
+        cache_size: most MiB of metadata that are cached of a repository.
+        cache: whether anything is.
         recovery_key: file that holds the recovery key, which takes a password's place.
     """
 
     def __init__(self, output: Output) -> None:
         self.output = output
         self.config = Config()
+        self.storage_option: tuple[str, ...] = ()
+        self.limits: tuple[str | None, str | None] = (None, None)
         self.cache_dir: str | None = None
+        self.cache_size: int | None = None
         self.cache = True
         self.recovery_key: str | None = None
 
@@ -49,15 +76,15 @@ class Connector:
             UsageError: nothing says where it is, or no password is to be had.
             RepositoryError, BackendError: it cannot be opened.
         """
-        location = self._location(repository)
+        location = self.location(repository)
+        storage = find_storage_options(self.storage_option, self.config)
         if self.recovery_key is not None:
             if password_file is not None:
                 raise UsageError("give either -p or --recovery-key")
             return holdfast.open(
                 location,
                 recovery_key=_read_text(self.recovery_key),
-                cache_dir=self.cache_dir or self.config.cache_dir,
-                cache=self.cache,
+                **self._how(storage),
             )
         source = self._password(password_file, location, confirm=False)
         return holdfast.open(
@@ -65,29 +92,37 @@ class Connector:
             password=source.password,
             password_file=source.file,
             password_command=source.command,
-            cache_dir=self.cache_dir or self.config.cache_dir,
-            cache=self.cache,
+            **self._how(storage),
         )
 
-    def open_other(self, location: str, password_file: str | None, name: str) -> Repository:
-        """Open a second repository, which has a password of its own.
+    def open_other(
+        self,
+        location: str,
+        password_file: str | None,
+        options: Sequence[str],
+        name: str,
+        flag: str | None = None,
+    ) -> Repository:
+        """Open a second repository, which has a password and storage options of its own.
 
         Args:
             location: where it is.
             password_file: from its flag.
-            name: what its flag and its variables are called, such as ``TO``.
+            options: from its flags, each ``KEY=VALUE``.
+            name: what its flags and its variables are called, such as ``TO``.
+            flag: how its password file is given, if it is not the flag of that name.
         """
+        storage = find_other_storage_options(options, name)
         source = find_other_password_source(password_file, name)
         if source is None:
-            flag = f"--{name.lower()}-password-file FILE"
+            flag = flag or f"--{name.lower()}-password-file FILE"
             source = _asked(location, f"give {flag}, or set HOLDFAST_{name}_PASSWORD_FILE")
         return holdfast.open(
             location,
             password=source.password,
             password_file=source.file,
             password_command=source.command,
-            cache_dir=self.cache_dir or self.config.cache_dir,
-            cache=self.cache,
+            **self._how(storage),
         )
 
     def init(  # noqa: PLR0913 - what a repository begins with
@@ -104,7 +139,8 @@ class Connector:
         """Make a repository; arguments as for `open` and `holdfast.init`."""
         if self.recovery_key is not None:
             raise UsageError("a new repository takes a password: leave out --recovery-key")
-        location = self._location(repository)
+        location = self.location(repository)
+        storage = find_storage_options(self.storage_option, self.config)
         source = self._password(password_file, location, confirm=True)
         return holdfast.init(
             location,
@@ -116,8 +152,7 @@ class Connector:
             pack_size=pack_size,
             chunker=chunker,
             like=like,
-            cache_dir=self.cache_dir or self.config.cache_dir,
-            cache=self.cache,
+            **self._how(storage),
         )
 
     def new_password(
@@ -132,13 +167,18 @@ class Connector:
             if file is not None:
                 raise UsageError("give either --new-password-file or --new-password-command")
             return PasswordSource(command=command)
-        location = self._location(repository)
+        location = self.location(repository)
         return find_other_password_source(file, "NEW") or _asked(
             location, "give --new-password-file FILE, or set HOLDFAST_NEW_PASSWORD_FILE",
             confirm=True,
         )  # fmt: skip
 
-    def _location(self, flag: str | None) -> str:
+    def location(self, flag: str | None) -> str:
+        """Where the repository is.
+
+        Raises:
+            UsageError: nothing says so.
+        """
         location = find_location(flag, self.config)
         if location is None:
             raise UsageError(
@@ -146,6 +186,23 @@ class Connector:
                 "or put `repository:` into a file for --config"
             )
         return location
+
+    def storage(self) -> Storage:
+        """How its store is used (UsageError if an option is none)."""
+        return self._storage(find_storage_options(self.storage_option, self.config))
+
+    def _storage(self, options: dict[str, object]) -> Storage:
+        upload, download = find_limits(*self.limits, self.config)
+        return {"storage_options": options, "limit_upload": upload, "limit_download": download}
+
+    def _how(self, options: dict[str, object]) -> How:
+        """What every repository is opened with, given the storage options of this one."""
+        return {
+            **self._storage(options),
+            "cache_dir": self.cache_dir or self.config.cache_dir,
+            "cache": self.cache,
+            "cache_size": find_cache_size(self.cache_size, self.config),
+        }
 
     def _password(self, flag: str | None, location: str, *, confirm: bool) -> PasswordSource:
         source = find_password_source(flag, self.config)
@@ -157,6 +214,19 @@ class Connector:
             "HOLDFAST_PASSWORD",
             confirm=confirm,
         )
+
+
+def other_options(flags: Sequence[str], name: str, places: Iterable[str]) -> dict[str, object]:
+    """Storage options of a source or a target; where that is no URI, only what flags say.
+
+    Args:
+        flags: each ``KEY=VALUE``.
+        name: what the flags and variables are called, such as ``SOURCE``.
+        places: paths and URIs.
+    """
+    if not flags and not any("://" in place for place in places):
+        return {}  # what the environment says is for those that are
+    return find_other_storage_options(flags, name)
 
 
 def _asked(location: str, advice: str, *, confirm: bool = False) -> PasswordSource:

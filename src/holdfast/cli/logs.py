@@ -31,9 +31,21 @@ class _Handler(logging.Handler):
 def set_up(level: int) -> None:
     """Show log records of at least that level, and Python's warnings as such."""
     root = logging.getLogger()
-    root.handlers = [_Handler()]
+    handler = _Handler()
+    handler.addFilter(_is_told)
+    root.handlers = [handler]
     root.setLevel(level)
     warnings.showwarning = _show_warning
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Whether a record is ours; of other libraries only problems, and only when debugging.
+
+    The drivers of stores log their requests, with what signs them, and every error that we tell.
+    """
+    if record.name.partition(".")[0] == "holdfast":
+        return True
+    return record.levelno >= logging.WARNING and logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def _show_warning(

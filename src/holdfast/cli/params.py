@@ -30,32 +30,81 @@ class RepositoryOptions(TypedDict):
     password_file: str | None
 
 
+class RepositoriesOptions(TypedDict):
+    """Which repositories, and where their passwords are."""
+
+    repository: tuple[str, ...]
+    password_file: tuple[str, ...]
+    further_storage_option: tuple[str, ...]
+
+
 def repository_options(command: Callable[P, T]) -> Callable[P, T]:
     """Give a command ``-b``, ``-p`` and ``--recovery-key``, which the connector keeps."""
-    recovery_key = click.option(
-        "--recovery-key",
-        metavar="FILE",
-        expose_value=False,
-        callback=_keep_recovery_key,
-        help="File that holds the recovery key, in place of a password.",
-    )
     password_file = click.option(
         "-p", "--password-file", metavar="FILE", help="File that holds the password."
     )
-    repository = click.option(
-        "-b",
-        "--backend",
-        "--repository",
-        "repository",
+    return location_option(password_file(_recovery_key_option(command)))
+
+
+def repositories_options(command: Callable[P, T]) -> Callable[P, T]:
+    """Give a command the same, ``-b`` and ``-p`` any number of times."""
+    location = click.option(
+        *_LOCATION_FLAGS,
+        multiple=True,
         metavar="LOCATION",
-        help="The repository: a directory or file:///path.",
+        help="The repository: a directory, or a URI such as s3://bucket/prefix. May be repeated: "
+        "then files are read once for all.",
     )
-    return repository(password_file(recovery_key(command)))
+    password_file = click.option(
+        "-p",
+        "--password-file",
+        multiple=True,
+        metavar="FILE",
+        help="File that holds the password; one for all, or one for each -b.",
+    )
+    options = click.option(
+        "--other-storage-option",
+        "further_storage_option",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="As --storage-option, for the repositories after the first; may be repeated.",
+    )
+    return location(password_file(_recovery_key_option(options(command))))
+
+
+_LOCATION_FLAGS = ("-b", "--backend", "--repository", "repository")
+
+location_option = click.option(
+    *_LOCATION_FLAGS,
+    metavar="LOCATION",
+    help="The repository: a directory, or a URI such as s3://bucket/prefix.",
+)
+"""Where the repository is."""
+
+
+def other_storage_option(name: str, what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """The storage options of a second repository, whose flags begin with a name of its own."""
+    return click.option(
+        f"--{name}-storage-option",
+        "other_storage_option",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"As --storage-option, for {what}; may be repeated.",
+    )
 
 
 def _keep_recovery_key(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.obj.recovery_key = value
+
+
+_recovery_key_option = click.option(
+    "--recovery-key",
+    metavar="FILE",
+    expose_value=False,
+    callback=_keep_recovery_key,
+    help="File that holds the recovery key, in place of a password.",
+)
 
 
 def size_in_bytes(text: str) -> int:

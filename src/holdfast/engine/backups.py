@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +20,8 @@ from holdfast.engine.origin import (
     system_name,
     user_name,
 )
+from holdfast.engine.plan import About, Plan, plan_of, several
+from holdfast.engine.sources import Source, opened, paths_of
 from holdfast.errors import UsageError
 from holdfast.model.labels import new_hold
 from holdfast.model.select import GroupKey, choose_parent
@@ -26,25 +29,15 @@ from holdfast.model.snapshot import Hold, Snapshot
 from holdfast.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from holdfast.engine.results import BackupResult
-    from holdfast.filesystem import LocalSource
-    from holdfast.operations.backup import BackupOptions
+    from holdfast.operations.backup import BackupOptions, BackupOutcome
+    from holdfast.operations.backup.lanes import Lane
     from holdfast.operations.ingest import Ingest
     from holdfast.store import Rehearsal, Writer
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """What a caller says of a new snapshot."""
-
-    tags: tuple[str, ...]
-    label: str
-    description: str
-    host: str | None
-    time: datetime | None
-    protect: bool | datetime
 
 
 class Backups(Connection):
@@ -72,12 +65,15 @@ class Backups(Connection):
         force: bool = False,
         skip_if_unchanged: bool = False,
         dry_run: bool = False,
+        source_options: Mapping[str, object] | None = None,
+        executor: Executor | None = None,
         progress: ProgressCallback | None = None,
     ) -> BackupResult:
-        """Back up files and directories into one snapshot.
+        """Back up files and directories, or a folder of a store, into one snapshot.
 
         Args:
-            paths: what to back up; it keeps its absolute paths in the snapshot.
+            paths: what to back up; it keeps its absolute paths in the snapshot. Or the URI of one
+                folder of a store, such as ``s3://bucket/data``.
             exclude: patterns of what to leave out; the guide says what they mean.
             iexclude: the same, upper and lower case being equal.
             exclude_file: files with a pattern a line, which come before those of `exclude`.
@@ -97,44 +93,88 @@ class Backups(Connection):
             force: read every file again.
             skip_if_unchanged: make no snapshot when nothing differs from the parent.
             dry_run: only find out what would be done.
+            source_options: for the driver of the store that is backed up; never shown.
+            executor: of ``concurrent.futures``, also of ``dask.distributed``: its processes read
+                the store and write to the repository, unless it is a dry run. They get the keys.
             progress: called with `ProgressEvent`s.
 
         Raises:
-            SourceError: none of the paths exists.
+            SourceError: none of the paths exists, or the store cannot be read.
             RepositoryError, BackendError: no snapshot was made.
         """
         from holdfast.engine.results import BackupResult
-        from holdfast.filesystem import ExcludeRules, LocalSource
-        from holdfast.operations.backup import backup_tree
 
-        rules = ExcludeRules(
-            patterns=(*_patterns_of(_several(exclude_file)), *words(exclude)),
-            ipatterns=words(iexclude),
-            if_present=words(exclude_if_present),
-            caches=exclude_caches,
-            larger_than=exclude_larger_than,
+        plan = plan_of(
+            exclude=exclude,
+            iexclude=iexclude,
+            exclude_file=exclude_file,
+            exclude_if_present=exclude_if_present,
+            exclude_caches=exclude_caches,
+            exclude_larger_than=exclude_larger_than,
             one_file_system=one_file_system,
-        )
-        source = LocalSource(_several(paths), rules)
-        about = _About(words(tags), label, description, host, time, protect)
-        options = self._options(
-            about,
-            self._parent(about, source, parent, group_by),
+            tags=tags,
+            label=label,
+            description=description,
+            host=host,
+            time=time,
+            protect=protect,
+            parent=parent,
+            group_by=group_by,
             force=force,
             skip_if_unchanged=skip_if_unchanged,
-            excluded=(*words(exclude), *words(iexclude)),
+            dry_run=dry_run,
         )
         counter = Progress(progress, self._clock)
         start = self._clock.monotonic()
+        with opened(several(paths), plan.rules, source_options, self._clock) as source:
+            options = replace(self._planned(plan, paths_of(source)), executor=executor)
+            outcome = self._back_up(source, options, counter, dry_run=dry_run)
+        counter.finish()
+        return BackupResult.of(outcome, self._clock.monotonic() - start)
+
+    def _planned(self, plan: Plan, paths: Sequence[str]) -> BackupOptions:
+        return self._options(
+            plan.about,
+            self._parent(plan.about, paths, plan.parent, plan.group_by),
+            force=plan.force,
+            skip_if_unchanged=plan.skip_if_unchanged,
+            excluded=plan.excluded,
+        )
+
+    def _lane(self, plan: Plan, paths: Sequence[str], group: str, resources: ExitStack) -> Lane:
+        """Begin to take part in a backup to several repositories; see `holdfast.engine.joint`."""
+        from holdfast.operations.backup.lanes import Lane  # which a backup to one does not need
+
+        options = replace(self._planned(plan, paths), group=group)
+        writer = self._writer(options, dry_run=plan.dry_run)
+        resources.push(writer)
+        return Lane(
+            self.location,
+            writer,
+            resources.enter_context(self._store.loader()),
+            options,
+            self._store.settings.chunker,
+            self._store.chunker_seed(),
+            resources,
+        )
+
+    def _back_up(
+        self, source: Source, options: BackupOptions, progress: Progress, *, dry_run: bool
+    ) -> BackupOutcome:
+        from holdfast.filesystem import LocalSource
+        from holdfast.operations.backup import backup_objects, backup_tree
+
+        if options.executor is not None and isinstance(source, LocalSource):
+            raise UsageError("an executor's processes read stores: local paths are read here")
         with (
             self._writer(options, dry_run=dry_run) as writer,
             self._store.loader() as loader,
-            counted(source, options.parent, counter),
+            counted(source, options.parent, progress),
         ):
             ingest = self._ingest(writer)
-            outcome = backup_tree(source, writer, ingest, loader, options, self._clock, counter)
-        counter.finish()
-        return BackupResult.of(outcome, self._clock.monotonic() - start)
+            if isinstance(source, LocalSource):
+                return backup_tree(source, writer, ingest, loader, options, self._clock, progress)
+            return backup_objects(source, writer, ingest, loader, options, self._clock, progress)
 
     def backup_stream(  # noqa: PLR0913 - as above
         self,
@@ -166,7 +206,7 @@ class Backups(Connection):
             SourceError: reading the stream failed; no snapshot was made.
             RepositoryError, BackendError: no snapshot was made.
         """
-        about = _About(words(tags), label, description, host, time, protect)
+        about = About(words(tags), label, description, host, time, protect)
         return self._backup_stream(about, name, stream, None, progress)
 
     def backup_command(  # noqa: PLR0913 - as above
@@ -201,13 +241,13 @@ class Backups(Connection):
         """
         from holdfast.filesystem import CommandStream
 
-        about = _About(words(tags), label, description, host, time, protect)
+        about = About(words(tags), label, description, host, time, protect)
         with CommandStream(command) as stream:
             return self._backup_stream(about, name, stream, stream.close, progress)
 
     def _backup_stream(
         self,
-        about: _About,
+        about: About,
         name: str,
         stream: BinaryIO | Readable,
         finish: Callable[[], None] | None,
@@ -237,7 +277,7 @@ class Backups(Connection):
 
     def _options(
         self,
-        about: _About,
+        about: About,
         parent: Snapshot | None,
         *,
         force: bool = False,
@@ -269,14 +309,13 @@ class Backups(Connection):
 
     def _parent(
         self,
-        about: _About,
-        source: LocalSource,
+        about: About,
+        paths: Sequence[str],
         parent: str | None,
         group_by: Sequence[GroupKey],
     ) -> Snapshot | None:
         if parent is not None:
             return self.snapshot(parent)
-        paths = [os.fsdecode(root) for root in source.roots]
         known, _ = self._load_snapshots()
         return choose_parent(known, about.host or host_name(), paths, about.tags, group_by)
 
@@ -289,16 +328,6 @@ class Backups(Connection):
         from holdfast.operations.ingest import Ingest
 
         return Ingest(writer, self._store.settings.chunker, self._store.chunker_seed())
-
-
-def _several(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
-    return [given] if isinstance(given, str | bytes | os.PathLike) else list(given)
-
-
-def _patterns_of(files: Sequence[PathLike]) -> list[str]:
-    from holdfast.filesystem import load_pattern_file
-
-    return [pattern for file in files for pattern in load_pattern_file(file)]
 
 
 def _nothing() -> None:

@@ -101,7 +101,7 @@ def init(  # noqa: PLR0913 - the public API's options
     other = None if like is None else like._store  # noqa: SLF001 - between two connections
     settings = _settings(compression, pack_size, chunker, other)
     folder = _cache_folder(cache_dir, cache_size) if cache else None
-    access = _access(storage_options, limit_upload, limit_download)
+    access = access_by(storage_options, limit_upload, limit_download)
     backend = open_backend(location, access, clock)
     maker = Maker(host_name(), user_name())
     store = create_store(
@@ -178,7 +178,7 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
         UnsupportedRepository: a newer version's, or another program's.
     """
     folder = _cache_folder(cache_dir, cache_size) if cache else None
-    access = _access(storage_options, limit_upload, limit_download)
+    access = access_by(storage_options, limit_upload, limit_download)
     if recovery_key is not None:
         if any(each is not None for each in (password, password_file, password_command)):
             raise UsageError("give either a password or the recovery key")
@@ -190,9 +190,10 @@ def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
     return Repository(open_store(backend, secret, clock, folder), clock)
 
 
-def _access(
+def access_by(
     options: Mapping[str, object] | None, upload: int | str | None, download: int | str | None
 ) -> Access:
+    """How a store is used (UsageError for a limit that is none)."""
     return Access(
         dict(options or {}),
         None if upload is None else Limit.parse(upload),

@@ -103,31 +103,41 @@ class Connection:
             AmbiguousSnapshot: several ids begin so.
             DamagedRepository: which one is meant cannot be said, because one is damaged.
         """
+        return self._found(name, self._store)
+
+    def _found(self, name: str, store: Store) -> Snapshot:
         if is_snapshot_id(name):
-            data = self._store.snapshot(SnapshotId(name))
+            data = store.snapshot(SnapshotId(name))
             if data is not None:
                 found = decode_snapshot(SnapshotId(name), data)
-                return with_own_labels(self._store, found, self._clock.now_ns())
-        return resolved(name, *self._load_snapshots())
+                return with_own_labels(store, found, self._clock.now_ns())
+        return resolved(name, *self._load_snapshots(store))
 
-    def _load_snapshots(self) -> tuple[list[Snapshot], list[DamagedRepository]]:
-        """All snapshots with their labels, and those that are damaged."""
+    def _load_snapshots(
+        self, store: Store | None = None
+    ) -> tuple[list[Snapshot], list[DamagedRepository]]:
+        """All snapshots with their labels, and those that are damaged.
+
+        Args:
+            store: to read them from, such as `Store.afresh`; the usual one when None.
+        """
+        store = store or self._store
         known: list[Snapshot] = []
         damaged: list[DamagedRepository] = []
-        for id_ in self._store.snapshot_ids():
+        for id_, size in store.snapshot_sizes().items():
             try:
-                data = self._store.snapshot(id_)
+                data = store.snapshot(id_, size)
                 if data is not None:
                     known.append(decode_snapshot(id_, data))
             except DamagedRepository as error:
                 _log.warning("%s", error)
                 damaged.append(error)
-        return with_labels(self._store, known, self._clock.now_ns()), damaged
+        return with_labels(store, known, self._clock.now_ns()), damaged
 
-    def _chosen(self, names: Sequence[str] | None) -> list[Snapshot]:
+    def _chosen(self, names: Sequence[str] | None, store: Store | None = None) -> list[Snapshot]:
         if names is None:
-            return self.snapshots()
-        return [self.snapshot(name) for name in names]
+            return ordered(self._load_snapshots(store)[0], Filter())
+        return [self._found(name, store or self._store) for name in names]
 
     def _named(self, name: str) -> tuple[Snapshot, bytes]:
         spec, path = parse_spec(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ class Copies(Retention):
         tags: Words | None = None,
         paths: Words | None = None,
         dry_run: bool = False,
+        executor: Executor | None = None,
         progress: ProgressCallback | None = None,
     ) -> CopyResult:
         """Copy snapshots to one or several other repositories.
@@ -54,6 +56,8 @@ class Copies(Retention):
             tags: of all, only those with all of these tags.
             paths: of all, only backups of all of these paths.
             dry_run: only find out which snapshots would be copied.
+            executor: of ``concurrent.futures``, also of ``dask.distributed``: its processes read
+                the data here and store it there. They get the keys of both repositories.
             progress: called with `ProgressEvent`s.
 
         Raises:
@@ -87,6 +91,7 @@ class Copies(Retention):
             about=about_session("copy"),
             group=random_name() if len(targets) > 1 else None,
             dry_run=dry_run,
+            executor=executor,
         )
         counter = Progress(progress, self._clock)
         outcome = copy(self._store, known, chosen, targets, options, counter)

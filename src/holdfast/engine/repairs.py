@@ -14,6 +14,7 @@ from holdfast.model.select import parse_spec
 from holdfast.model.snapshot import is_snapshot_id
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress, ProgressCallback
+from holdfast.store import is_exclusive
 
 if TYPE_CHECKING:
     from holdfast.model.roles import BlobLoader
@@ -42,9 +43,10 @@ class Repairs(Connection):
         """
         from holdfast.operations.repair import repair_index
 
-        known, _ = self._load_snapshots()
+        store = self._store.afresh()
+        known, _ = self._load_snapshots(store)
         told = Progress(progress, self._clock)
-        return repair_index(self._store, known, told, dry_run=dry_run)
+        return repair_index(store, known, told, dry_run=dry_run)
 
     def repair_packs(
         self,
@@ -77,7 +79,8 @@ class Repairs(Connection):
                 f"{source.location} names blobs differently, so nothing can be taken from it: "
                 "that takes a repository that was made with `init --like`"
             )
-        known, _ = self._load_snapshots()
+        store = self._store.afresh()
+        known, _ = self._load_snapshots(store)
         told = Progress(progress, self._clock)
         if packs is None:
             problems = self._damaged_packs(told)  # which takes nearly all of the time
@@ -91,15 +94,16 @@ class Repairs(Connection):
             options = PackRepairOptions(
                 about=about_session("repair"), dry_run=dry_run, source=loader
             )
-            return repair_packs(self._store, problems, known, options, told)
+            return repair_packs(store, problems, known, options, told)
 
     def _damaged_packs(self, progress: Progress) -> dict[PackName, str]:
         """All packs that are damaged or missing."""
         from holdfast.operations.check import CheckOptions, FindingKind, ReadData, check
 
-        known, damaged = self._load_snapshots()
+        store = self._store.afresh()
+        known, damaged = self._load_snapshots(store)
         options = CheckOptions(read_data=ReadData.parse(True), full=True)
-        report = check(self._store, known, damaged, options, progress)
+        report = check(store, known, damaged, options, progress)
         return {
             PackName(finding.object.rpartition("/")[2]): finding.message
             for finding in report.errors
@@ -151,8 +155,9 @@ class Repairs(Connection):
             repair_snapshots,
         )
 
-        known, damaged = self._load_snapshots()
-        chosen = known if snapshots is None else self._chosen(snapshots)
+        store = self._store.afresh()
+        known, damaged = self._load_snapshots(store)
+        chosen = known if snapshots is None else self._chosen(snapshots, store)
         options = SnapshotRepairOptions(
             about=about_session("repair"),
             host=host_name(),
@@ -161,9 +166,7 @@ class Repairs(Connection):
             dry_run=dry_run,
             read_data=read_data,
         )
-        found = repair_snapshots(
-            self._store, chosen, known, options, Progress(progress, self._clock)
-        )
+        found = repair_snapshots(store, chosen, known, options, Progress(progress, self._clock))
         return SnapshotRepairs(
             dry_run=dry_run,
             checked=len(chosen),
@@ -197,7 +200,7 @@ class Repairs(Connection):
             raise UsageError(
                 f"{session}: {'several sessions begin' if found else 'no session begins'} so"
             )
-        if not (self._store.backend.capabilities().put_if_absent or no_other_writers):
+        if not (no_other_writers or is_exclusive(self._store.backend)):
             raise UsageError(
                 "this storage cannot create an object only if it is absent: if the session is "
                 "alive after all and commits at this moment, its snapshot is lost. See to it that "

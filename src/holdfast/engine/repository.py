@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from holdfast.engine.backups import Backups
@@ -17,6 +19,9 @@ from holdfast.errors import UsageError
 from holdfast.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from holdfast.model.snapshot import Snapshot
     from holdfast.operations.check import CheckReport
     from holdfast.operations.restore import OnAction, Overwrite, RestoreResult, VerifyResult
 
@@ -42,17 +47,22 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
         devices: bool = False,
         dry_run: bool = False,
         verify: bool = False,
+        target_options: Mapping[str, object] | None = None,
+        executor: Executor | None = None,
         progress: ProgressCallback | None = None,
         on_action: OnAction | None = None,
     ) -> RestoreResult:
         """Restore a snapshot, or with ``:/path`` the contents of a place in it, into a directory.
+
+        The target may also be a folder of a store, such as ``s3://bucket/prefix``. Files become
+        objects there; `RestoreResult.left_out` counts what cannot.
 
         What fails in the target, or is damaged in the repository, is in the result's `errors`,
         and the rest is restored.
 
         Args:
             snapshot: name of the snapshot.
-            target: directory; nothing outside it is ever touched.
+            target: directory, or the URI of a folder; nothing outside it is ever touched.
             include: only what matches these patterns, and what is below it.
             exclude: not what matches these.
             overwrite: what becomes of files that exist: ``always``, ``if-changed``, ``if-newer``
@@ -62,15 +72,20 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
             devices: create device nodes, which takes root.
             dry_run: only find out what would be done.
             verify: read everything back and compare it with the snapshot.
+            target_options: for the driver of the store that is restored to; never shown.
+            executor: of ``concurrent.futures``, also of ``dask.distributed``: its processes write
+                files. They reach the target by the same path, and get the repository's keys and
+                the storage's options.
             progress: called with `ProgressEvent`s.
             on_action: called with everything that is done, or would be.
 
         Raises:
             SnapshotNotFound, PathNotFound: it is not there.
-            BackendError: the storage fails.
+            BackendError: the storage fails, or a store as the target does not answer any more.
         """
+        from holdfast.backend import Access, is_uri, open_objects
         from holdfast.filesystem import Patterns
-        from holdfast.operations.restore import RestoreOptions, restore
+        from holdfast.operations.restore import RestoreOptions, restore, restore_objects
 
         found, inner = self._named(snapshot)
         options = RestoreOptions(
@@ -82,17 +97,19 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
             devices=devices,
             dry_run=dry_run,
             verify=verify,
+            expected=_whole(found, inner),
+            executor=executor,
             on_action=on_action,
         )
+        told = Progress(progress, self._clock)
+        if isinstance(target, str) and is_uri(target):
+            objects = open_objects(target, Access(target_options or {}), self._clock)
+            with closing(objects), self._store.loader() as loader:
+                return restore_objects(found.tree, inner, objects, loader, options, told)
+        if target_options:
+            raise UsageError("options for the driver of a store make no sense with a directory")
         with self._store.loader() as loader:
-            return restore(
-                found.tree,
-                inner,
-                target,
-                loader,
-                options,
-                progress=Progress(progress, self._clock),
-            )
+            return restore(found.tree, inner, target, loader, options, told)
 
     def verify_restore(self, snapshot: str, target: PathLike) -> VerifyResult:
         """Compare what was restored into a directory with the snapshot, content and metadata."""
@@ -108,6 +125,7 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
         read_data: bool | str = False,  # noqa: FBT001, FBT002 - the documented signature
         *,
         full: bool = False,
+        executor: Executor | None = None,
         progress: ProgressCallback | None = None,
     ) -> CheckReport:
         """Look for damage; what is found is data.
@@ -117,18 +135,37 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
             read_data: read the data too: True, a random share such as ``"10%"``, or one part of
                 several such as ``"3/10"``.
             full: read the trailer of every pack and compare it with the index.
+            executor: of ``concurrent.futures``, also of ``dask.distributed``: its processes read
+                the data. They get the repository's keys and the storage's options.
             progress: called with `ProgressEvent`s.
         """
         from holdfast.operations.check import CheckOptions, ReadData, check
 
         options = CheckOptions(
-            read_data=ReadData.parse(read_data), full=full, everything=snapshots is None
+            read_data=ReadData.parse(read_data),
+            full=full,
+            everything=snapshots is None,
+            executor=executor,
         )
+        store = self._store.afresh()
         if snapshots is None:
-            chosen, damaged = self._load_snapshots()
+            chosen, damaged = self._load_snapshots(store)
         else:
-            chosen, damaged = self._chosen(snapshots), []
-        return check(self._store, chosen, damaged, options, Progress(progress, self._clock))
+            chosen, damaged = self._chosen(snapshots, store), []
+        return check(store, chosen, damaged, options, Progress(progress, self._clock))
+
+
+def _whole(snapshot: Snapshot, path: bytes) -> tuple[int, int] | None:
+    """How many entries and bytes a place has that has all of a snapshot; None for others."""
+    from holdfast.model.path import split_path
+
+    place = split_path(path)
+    roots = (split_path(os.fsencode(root)) for root in snapshot.paths or ("/",))
+    had = snapshot.summary
+    entries = had.files + had.others
+    if not entries or any(root[: len(place)] != place for root in roots):
+        return None
+    return entries, had.bytes_processed
 
 
 def _overwrite(policy: str) -> Overwrite:

@@ -1,9 +1,10 @@
-"""Local files: walking and reading them for a backup, writing them for a restore.
+"""Local files: walking and reading them for a backup, writing them for a restore; and stores.
 
 `handles` holds directories by descriptor; `source` and `walk` go over several roots as one tree;
 `exclude` and `patterns` decide what is left out; `metadata` turns what the system says into
-nodes; `extents` finds the holes of sparse files; `command` reads the output of a program; and
-`target` writes a tree back. Failures of source files are data here (`Problem`), not exceptions.
+nodes; `extents` finds the holes of sparse files; `command` reads the output of a program; `remote`
+goes over a folder of a store; and `target` writes a tree back. Failures of source files are data
+here (`Problem`), not exceptions.
 """
 
 from holdfast.filesystem.command import CommandStream

@@ -62,11 +62,12 @@ class TemporaryNames:
 
     Args:
         prefix: of names that nobody else gives, from another one; a fresh one when it is None.
+        start: first number, where several give names of one prefix.
     """
 
-    def __init__(self, prefix: bytes | None = None) -> None:
+    def __init__(self, prefix: bytes | None = None, start: int = 0) -> None:
         self.prefix = prefix or b".holdfast-" + secrets.token_hex(8).encode() + b"-"
-        self._numbers = count()
+        self._numbers = count(start)
 
     def __next__(self) -> bytes:
         """A fresh name; safe to ask for from several threads."""

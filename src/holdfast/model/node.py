@@ -35,6 +35,8 @@ Content: TypeAlias = BlobId | tuple[int, tuple[Item, ...]]
 Extra: TypeAlias = dict[str, object]
 """Fields added by later versions, kept when a node is rewritten."""
 
+TAG: Final = "tag"
+"""Key in `Extra` of what a store told versions of an object apart by (str)."""
 
 Payload: TypeAlias = Content | bytes | int | None
 """What an entry holds; see `Node`."""

@@ -18,7 +18,8 @@ epoch in UTC and fit in 64 bits with a sign, ids of snapshots are 32 hexadecimal
 ``original``     the snapshot that this one was copied or made from, or nil
 ``replaces``     the snapshot that this one takes the place of, or nil
 ``program``      name and version of the program, such as ``holdfast 1.0``
-``how``          map: how it was made; ``kind`` is ``local``, ``stream`` or ``command``
+``how``          map: how it was made; ``kind`` is ``local``, ``objects``, ``stream`` or
+                 ``command``
 ``excluded``     array of str: the patterns of what was left out
 ``problems``     array of [path (bin), operation, message]: items that could not be read,
                  at most 10,000

@@ -53,12 +53,16 @@ class Ingest:
     """Stores the bytes of files through one buffer and one chunker. Used by one thread.
 
     Attributes:
+        params: how files are cut, as given.
+        seed: the secret that moves the cuts, as given.
         small: a file of at most so many bytes is never cut.
     """
 
     def __init__(self, saver: BlobSaver, params: ChunkerParams, seed: bytes) -> None:
         self._saver = saver
         self._chunker: Chunker = open_chunker(params, seed)
+        self.params = params
+        self.seed = seed
         self.small = params.min_size
         self._buffer = memoryview(bytearray(max(BUFFER_SIZE, 4 * params.max_size)))
 
@@ -87,11 +91,7 @@ class Ingest:
             return len(data), self.small_file(data, status)
         builder = ContentBuilder(self._saver)
         group = ("large" if size >= LARGE else "small", owner)
-        for offset, length, is_hole in _extents(descriptor, status):
-            if is_hole:
-                builder.add_zeros(length)
-            elif self.stream(_filling(descriptor, offset, length, tell), group, builder) < length:
-                break  # the file has become shorter
+        pour_file(descriptor, status, tell, self._buffer, self._cutting(group, builder))
         return builder.finish()
 
     def small_file(self, data: bytes, status: os.stat_result) -> BlobId | None:
@@ -102,25 +102,100 @@ class Ingest:
 
     def stream(self, fill: Fill, group: Group, builder: ContentBuilder) -> int:
         """Cut and store a stream to its end; returns its length in bytes."""
-        held = total = 0
-        ended = False
-        buffer = self._buffer
-        while not ended:
-            while held < len(buffer):
-                count = fill(buffer[held:], total)
-                if count == 0:
-                    ended = True
-                    break
-                held += count
-                total += count
-            start = 0
-            for length in self._chunker.cut(buffer[:held], last=ended) if held else ():
-                chunk = buffer[start : start + length]
-                builder.add_blob(self._saver.save_data(chunk, group), length)
-                start += length
-            buffer[: held - start] = buffer[start:held]
-            held -= start
-        return total
+        return pour(fill, self._buffer, self._cutting(group, builder))
+
+    def _cutting(self, group: Group, builder: ContentBuilder) -> _Cutting:
+        return _Cutting(self._saver, self._chunker, group, builder)
+
+
+class Sink(Protocol):
+    """Takes the bytes of a file, in order."""
+
+    def add_zeros(self, count: int) -> None:
+        """Take a hole."""
+
+    def take(self, window: memoryview, *, last: bool) -> int:
+        """Take bytes from the beginning of a window; returns how many, all of them when `last`.
+
+        The others come again, with what follows them.
+        """
+
+
+class _Cutting:
+    """Cuts what it takes, and stores the chunks."""
+
+    def __init__(
+        self, saver: BlobSaver, chunker: Chunker, group: Group, builder: ContentBuilder
+    ) -> None:
+        self._saver = saver
+        self._chunker = chunker
+        self._group = group
+        self._builder = builder
+
+    def add_zeros(self, count: int) -> None:
+        """See `Sink`."""
+        self._builder.add_zeros(count)
+
+    def take(self, window: memoryview, *, last: bool) -> int:
+        """See `Sink`."""
+        start = 0
+        for length in self._chunker.cut(window, last=last):
+            chunk = window[start : start + length]
+            self._builder.add_blob(self._saver.save_data(chunk, self._group), length)
+            start += length
+        return start
+
+
+def pour_file(
+    descriptor: int, status: os.stat_result, tell: Tell | None, buffer: memoryview, sink: Sink
+) -> int:
+    """Read a file into a sink, holes as such; returns the bytes that were read, holes counted.
+
+    Args:
+        descriptor: open for reading.
+        status: its status, from just before; never more than it says is read.
+        tell: told, every few MiB, of the bytes that were read.
+        buffer: for `pour`.
+        sink: takes them.
+
+    Raises:
+        Unreadable: the file fails.
+    """
+    total = 0
+    for offset, length, is_hole in _extents(descriptor, status):
+        count = length
+        if is_hole:
+            sink.add_zeros(length)
+        else:
+            count = pour(_filling(descriptor, offset, length, tell), buffer, sink)
+        total += count
+        if count < length:
+            break  # the file has become shorter
+    return total
+
+
+def pour(fill: Fill, buffer: memoryview, sink: Sink) -> int:
+    """Read a stream to its end into a sink; returns its length in bytes.
+
+    Args:
+        fill: reads it.
+        buffer: longer than what the sink may leave of a window.
+        sink: takes it.
+    """
+    held = total = 0
+    ended = False
+    while not ended:
+        while held < len(buffer):
+            count = fill(buffer[held:], total)
+            if count == 0:
+                ended = True
+                break
+            held += count
+            total += count
+        done = sink.take(buffer[:held], last=ended) if held else 0
+        buffer[: held - done] = buffer[done:held]
+        held -= done
+    return total
 
 
 def _filling(descriptor: int, offset: int, length: int, tell: Tell | None) -> Fill:

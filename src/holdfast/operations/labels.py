@@ -16,8 +16,7 @@ _log = logging.getLogger(__name__)
 
 def read_labels(store: Store, snapshot: SnapshotId) -> dict[str, Label | None]:
     """The labels that a snapshot has now, by their names; None for one that cannot be read."""
-    names = store.label_names(snapshot).get(snapshot, ())
-    return _read(store, snapshot, names)
+    return _read(store, snapshot, store.labels(snapshot).get(snapshot, {}))
 
 
 def with_labels(store: Store, snapshots: Iterable[Snapshot], now_ns: int) -> list[Snapshot]:
@@ -30,9 +29,11 @@ def with_labels(store: Store, snapshots: Iterable[Snapshot], now_ns: int) -> lis
         snapshots: as their records have them.
         now_ns: holds that are over by then are left out.
     """
-    names = store.label_names()
+    listed = store.labels()
     return [
-        labelled(each, _read(store, each.id, names[each.id]), now_ns) if each.id in names else each
+        labelled(each, _read(store, each.id, listed[each.id]), now_ns)
+        if each.id in listed
+        else each
         for each in snapshots
     ]
 
@@ -62,11 +63,11 @@ def carry_labels(
     }
 
 
-def _read(store: Store, snapshot: SnapshotId, names: Iterable[str]) -> dict[str, Label | None]:
+def _read(store: Store, snapshot: SnapshotId, listed: Mapping[str, int]) -> dict[str, Label | None]:
     found: dict[str, Label | None] = {}
-    for name in names:
+    for name, size in listed.items():
         try:
-            data = store.label(snapshot, name)
+            data = store.label(snapshot, name, size)
             if data is not None:  # else a reclaim was done with its snapshot
                 found[name] = decode_label(store.label_object(snapshot, name), data)
         except DamagedRepository as error:

@@ -5,16 +5,32 @@
 
 from holdfast.settings.access import (
     PasswordSource,
+    find_cache_size,
+    find_config_file,
+    find_debug,
     find_location,
     find_other_password_source,
     find_password_source,
+    find_profile,
 )
 from holdfast.settings.defaults import Config
+from holdfast.settings.storage import (
+    find_limits,
+    find_other_storage_options,
+    find_storage_options,
+)
 
 __all__ = [
     "Config",
     "PasswordSource",
+    "find_cache_size",
+    "find_config_file",
+    "find_debug",
+    "find_limits",
     "find_location",
     "find_other_password_source",
+    "find_other_storage_options",
     "find_password_source",
+    "find_profile",
+    "find_storage_options",
 ]

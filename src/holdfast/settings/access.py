@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from holdfast import environment
+from holdfast.errors import UsageError
 from holdfast.settings.defaults import Config
+
+_NO = frozenset({"0", "false", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +26,63 @@ class PasswordSource:
     command: str | tuple[str, ...] | None = None
 
 
+def find_config_file(flag: str | None) -> str | None:
+    """The config file's name: a flag, or HOLDFAST_CONFIG."""
+    return environment.variable("HOLDFAST_CONFIG") if flag is None else flag
+
+
+def find_profile(flag: str | None, config: Config) -> Config:
+    """The profile of a config file that a flag or HOLDFAST_PROFILE names; without, the file.
+
+    Raises:
+        UsageError: it has no such profile.
+    """
+    name = environment.variable("HOLDFAST_PROFILE") if flag is None else flag
+    if name is None:
+        return config
+    if name in config.profiles:
+        return config.profiles[name]
+    if not config.profiles:
+        raise UsageError(
+            f"there is no profile {name!r}: put `profiles:` into a file, and name that by --config "
+            "or HOLDFAST_CONFIG"
+        )
+    known = ", ".join(sorted(config.profiles))
+    raise UsageError(f"there is no profile {name!r} in the config file: there are {known}")
+
+
+def find_debug(*, flag: bool) -> bool:
+    """Whether everything is to be told: a flag, HOLDFAST_DEBUG or RESTIC_DEBUG."""
+    said = environment.first("HOLDFAST_DEBUG", "RESTIC_DEBUG") or "no"
+    return flag or said.casefold() not in _NO
+
+
 def find_location(flag: str | None, config: Config) -> str | None:
     """The repository's location: a flag, HOLDFAST_*, RESTIC_*, the config file."""
     if flag is not None:
         return flag
     return environment.first("HOLDFAST_REPOSITORY", "RESTIC_REPOSITORY") or config.repository
+
+
+def find_cache_size(flag: int | None, config: Config) -> int | None:
+    """Most bytes of metadata that are cached of a repository, in the same order; None when open.
+
+    Args:
+        flag: MiB, from the command line.
+        config: the config file.
+
+    Raises:
+        UsageError: a variable holds no whole number.
+    """
+    size = flag
+    for name in ("HOLDFAST_CACHE_SIZE", "RESTIC_CACHE_SIZE"):
+        text = environment.variable(name) if size is None else None
+        if text is not None:
+            if not (text.isascii() and text.isdecimal()):
+                raise UsageError(f"{name} is to be a number of MiB, not {text!r}")
+            size = int(text)
+    size = config.cache_size if size is None else size
+    return None if size is None else size << 20
 
 
 def find_password_source(flag: str | None, config: Config) -> PasswordSource | None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from holdfast.store.blobset import BlobSet
 from holdfast.store.config import MAX_PACK_SIZE, MIN_PACK_SIZE, Settings
 from holdfast.store.described import describe, describe_pack, find_objects
+from holdfast.store.filler import Group
 from holdfast.store.forgotten import Forgotten
 from holdfast.store.index import PackRow
 from holdfast.store.keyring import Keyring, Slot
 from holdfast.store.keys import Password
 from holdfast.store.loader import Loader
 from holdfast.store.marks import Marks
+from holdfast.store.metadata import METADATA_LIMIT, CacheFolder
+from holdfast.store.objects import is_exclusive
 from holdfast.store.opening import create_store, open_recovered, open_store
+from holdfast.store.outpost import Deposit, Order, Outpost
 from holdfast.store.pack import Kind, PackInfo
 from holdfast.store.reclaim import RECLAIM, Drain, Reclaim
 from holdfast.store.recovery import RecoveryKey, decode_recovery, encode_recovery
@@ -29,15 +33,19 @@ from holdfast.store.sessions import ReclaimInfo, SessionInfo
 from holdfast.store.slots import Maker
 from holdfast.store.store import Store
 from holdfast.store.table import Location, Table
-from holdfast.store.writer import Group, Writer
+from holdfast.store.tasks import ScrubTask, StoreAccess, scrub_packs, store_access
+from holdfast.store.writer import Writer
 
 __all__ = [
     "MAX_PACK_SIZE",
+    "METADATA_LIMIT",
     "MIN_PACK_SIZE",
     "RECLAIM",
     "Account",
     "BlobSet",
+    "CacheFolder",
     "Damage",
+    "Deposit",
     "Drain",
     "Forgotten",
     "Group",
@@ -48,6 +56,8 @@ __all__ = [
     "Location",
     "Maker",
     "Marks",
+    "Order",
+    "Outpost",
     "PackInfo",
     "PackRow",
     "Password",
@@ -59,10 +69,12 @@ __all__ = [
     "Rehearsal",
     "Rotated",
     "Salvaged",
+    "ScrubTask",
     "SessionInfo",
     "Settings",
     "Slot",
     "Store",
+    "StoreAccess",
     "Table",
     "Writer",
     "begin_rotation",
@@ -74,6 +86,9 @@ __all__ = [
     "find_objects",
     "finish_rotation",
     "indexed",
+    "is_exclusive",
     "open_recovered",
     "open_store",
+    "scrub_packs",
+    "store_access",
 ]

@@ -11,7 +11,8 @@ from holdfast.errors import DamagedRepository, ObjectNotFound
 from holdfast.store.cache import IndexCache
 from holdfast.store.index import IndexObject, decode_index
 from holdfast.store.keys import Keys
-from holdfast.store.objects import objects, read_object
+from holdfast.store.metadata import NO_METADATA, MetadataCache
+from holdfast.store.objects import objects
 from holdfast.store.table import Table
 
 _log = logging.getLogger(__name__)
@@ -32,10 +33,17 @@ class Catalog:
             a backup answers by storing it again and a check by reporting it.
     """
 
-    def __init__(self, backend: Backend, keys: Keys, cache: IndexCache | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        keys: Keys,
+        cache: IndexCache | None,
+        metadata: MetadataCache = NO_METADATA,
+    ) -> None:
         self._backend = backend
         self._keys = keys
         self._cache = cache
+        self._metadata = metadata
         self._lock = threading.Lock()
         self._names: set[str] = set()
         self._loaded = self._cache_tried = False
@@ -50,9 +58,14 @@ class Catalog:
                 self._update()
         return self.table
 
-    def refresh(self) -> Table:
-        """The merged rows, with whatever index objects have come since."""
+    def refresh(self, backend: Backend | None = None) -> Table:
+        """The merged rows, with whatever index objects have come since.
+
+        Args:
+            backend: another connection to the storage, which is used from now on.
+        """
         with self._lock:
+            self._backend = backend or self._backend
             self._update()
         return self.table
 
@@ -67,6 +80,7 @@ class Catalog:
 
     def _update(self) -> None:
         saved = len(self._names)
+        taken_in: list[str] = []
         for _ in range(_ROUNDS):
             listed = {info.name: info for info in objects(self._backend, "index/")}
             if not self._cache_tried:
@@ -78,9 +92,12 @@ class Catalog:
             if not news:  # else more may have come, merged from what has gone meanwhile
                 break
             self._add([listed[name] for name in news])
+            taken_in += news
         self._loaded = True
         if self._cache and self._is_exact and len(self._names) > saved:
             self._cache.save(frozenset(self._names), self.table)
+            for name in taken_in:  # what this machine has written itself is not kept twice
+                self._metadata.drop(name, 0)
 
     def _forget(self, listed: Collection[str]) -> None:
         """Forget objects that were merged into others or deleted."""
@@ -112,7 +129,9 @@ class Catalog:
 
     def _read(self, info: ObjectInfo) -> IndexObject | None:
         try:
-            return read_object(self._backend, info.name, self._decode, size=info.size)
+            return self._metadata.read_object(
+                self._backend, info.name, self._decode, info.size, keep=False
+            )
         except ObjectNotFound:
             return None
         except DamagedRepository as error:

@@ -11,7 +11,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.ids import SnapshotId
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import read_object
+from holdfast.store.objects import is_exclusive, read_object
 
 FOLDER = "forgotten/"
 
@@ -72,7 +72,7 @@ def put_forgotten(
     name = FOLDER + id_
     message = codec.pack({"snapshot": snapshot.record, "forgotten": snapshot.time_ns})
     data = seal_object(ObjectType.FORGOTTEN, keys, name, message)
-    if replace or not backend.capabilities().put_if_absent:
+    if replace or not is_exclusive(backend):
         backend.put(name, data)
         return
     try:

@@ -8,19 +8,24 @@ from holdfast.backend import Backend
 from holdfast.primitives.ids import SnapshotId, random_name
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import objects, put_current, read_object
+from holdfast.store.metadata import MetadataCache
+from holdfast.store.objects import objects, put_current
 
 FOLDER = "labels/"
 
 
-def list_labels(backend: Backend, snapshot: SnapshotId | None) -> dict[SnapshotId, list[str]]:
-    """The names of the labels of a snapshot, or of all that have any, by a single listing."""
+def list_labels(backend: Backend, snapshot: SnapshotId | None) -> dict[SnapshotId, dict[str, int]]:
+    """The labels of a snapshot, or of all that have any, by a single listing.
+
+    Returns:
+        For each snapshot the names of its labels, in order, with the sizes of the objects in bytes.
+    """
     folder = FOLDER if snapshot is None else f"{FOLDER}{snapshot}/"
-    found: dict[SnapshotId, set[str]] = {}
-    for info in objects(backend, folder):
+    found: dict[SnapshotId, dict[str, int]] = {}
+    for info in sorted(objects(backend, folder)):
         _, id_, name = info.name.split("/")
-        found.setdefault(SnapshotId(id_), set()).add(name)
-    return {id_: sorted(names) for id_, names in found.items()}
+        found.setdefault(SnapshotId(id_), {})[name] = info.size
+    return found
 
 
 def label_object(snapshot: SnapshotId, name: str) -> str:
@@ -28,14 +33,24 @@ def label_object(snapshot: SnapshotId, name: str) -> str:
     return f"{FOLDER}{snapshot}/{name}"
 
 
-def read_label(backend: Backend, keys: Keys, where: str) -> bytes:
+def read_label(
+    backend: Backend, keys: Keys, where: str, size: int | None, metadata: MetadataCache
+) -> bytes:
     """A label's record.
+
+    Args:
+        backend: where the repository is.
+        keys: of the repository.
+        where: name of the object.
+        size: in bytes, if a listing has just told it.
+        metadata: copies of labels.
 
     Raises:
         ObjectNotFound: it is gone.
         DamagedRepository: damaged or forged.
     """
-    return read_object(backend, where, partial(open_object, ObjectType.LABEL, keys))
+    size = backend.stat(where) if size is None else size
+    return metadata.read_object(backend, where, partial(open_object, ObjectType.LABEL, keys), size)
 
 
 def put_label(backend: Backend, keys: Keys, snapshot: SnapshotId, record: bytes) -> str:

@@ -16,9 +16,11 @@ from holdfast.primitives.ids import BlobId
 from holdfast.store.catalog import Catalog
 from holdfast.store.index import PackRow
 from holdfast.store.keys import Keys
+from holdfast.store.metadata import NO_METADATA, MetadataCache
 from holdfast.store.pack import object_name
 from holdfast.store.segments import Plan, SegmentReader, Wanted, pack_access
 from holdfast.store.table import Location
+from holdfast.store.tasks import StoreAccess, store_access
 
 _NOWHERE = -1
 
@@ -26,11 +28,17 @@ _NOWHERE = -1
 class Loader(SegmentReader):
     """Reads blobs by their ids. Safe to use from several threads; a context manager."""
 
-    def __init__(self, backend: Backend, keys: Keys, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        keys: Keys,
+        catalog: Catalog,
+        metadata: MetadataCache = NO_METADATA,
+    ) -> None:
         def pack_row(number: int) -> PackRow:
             return catalog.table.pack(number)  # the table may be another one by then
 
-        super().__init__(backend, keys, pack_row)
+        super().__init__(backend, keys, pack_row, metadata)
         self._catalog = catalog
         self._given_up: set[int] = set()
 
@@ -108,7 +116,7 @@ class Loader(SegmentReader):
             the first place that the index knows does not give: `view` looks further.
         """
         plan = self.plan(blobs)
-        self._read_soon(segment for segment, _ in plan.wanted)
+        self.read_soon(segment for segment, _ in plan.wanted)
         return self.read(plan, blobs)
 
     def plan(self, blobs: Sequence[BlobId]) -> Plan:
@@ -138,13 +146,17 @@ class Loader(SegmentReader):
         """See `pack_access`."""
         return pack_access(self._backend, self._keys)
 
+    def store_access(self) -> StoreAccess:
+        """See `holdfast.store.tasks.store_access`."""
+        return store_access(self._backend, self._keys)
+
     def prefetch(self, blobs: Iterable[BlobId]) -> None:
         """Begin to read the segments of these blobs; in their order, when there is room."""
         table = self._catalog.load()
         places = (table.place(blob) for blob in blobs)
         numbers = dict.fromkeys(place[0] for place in places if place is not None)
         segments = (table.segment(number) for number in numbers)
-        self._read_soon(segment for segment in segments if segment is not None)
+        self.read_soon(segment for segment in segments if segment is not None)
 
     def _verified(self, blob: BlobId, location: Location) -> memoryview:
         data = self._segment(location)

@@ -7,8 +7,8 @@ from itertools import chain
 from typing import TypeVar
 
 from holdfast.primitives.ids import ID_SIZE, BlobId
+from holdfast.store.filler import TREES, Group
 from holdfast.store.table import Table
-from holdfast.store.writer import TREES, Group
 
 _Blob = TypeVar("_Blob", bound=bytes)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from holdfast.backend import Backend, ObjectInfo, get_into
+from holdfast.backend import Backend, ObjectInfo, get_into, put_probing
 from holdfast.errors import (
     AccessDenied,
     BackendError,
@@ -21,6 +21,7 @@ from holdfast.errors import (
     UnsupportedRepository,
 )
 from holdfast.primitives.buffers import BufferPool
+from holdfast.primitives.ids import random_name
 
 _log = logging.getLogger(__name__)
 
@@ -165,15 +166,27 @@ def _decoded(
         raise
 
 
+def is_exclusive(backend: Backend) -> bool:
+    """Whether the storage can create an object only if it is absent; for writers only.
+
+    A storage that has not shown it yet is tried with an object that is gone afterwards.
+    """
+    if backend.capabilities().put_if_absent is None:
+        name = f"probe/{random_name()}"
+        put_probing(backend, name, name.encode())
+        with contextlib.suppress(ObjectNotFound, AccessDenied):  # who may only add leaves it
+            backend.delete(name)
+    return bool(backend.capabilities().put_if_absent)
+
+
 def put_new(backend: Backend, name: str, data: bytes) -> bool:
     """Store an object unless the name is taken; returns whether it is there now.
 
     A repeated request finds the object of the first one, which got through, and of a request
     whose answer was lost the object is looked for.
     """
-    capabilities = backend.capabilities()
     try:
-        if capabilities.put_if_absent:
+        if is_exclusive(backend):
             backend.put_if_absent(name, data)
         else:
             backend.put(name, data)
@@ -181,7 +194,7 @@ def put_new(backend: Backend, name: str, data: bytes) -> bool:
         return get_object(backend, name) == data
     except BackendError:
         # A local disk loses no answers: there it is not durable.
-        if capabilities.local or not holds(backend, name, data):
+        if backend.capabilities().local or not holds(backend, name, data):
             raise
     return True
 

@@ -6,10 +6,9 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
-from holdfast.backend import Backend, ObjectInfo
+from holdfast.backend import Backend, ObjectInfo, put_probing
 from holdfast.clock import Clock
 from holdfast.errors import (
     BackendError,
@@ -38,7 +37,16 @@ from holdfast.store.config import (
 from holdfast.store.envelope import HEADER_SIZE, object_epoch
 from holdfast.store.epochs import load_older
 from holdfast.store.keys import Keys, Password
-from holdfast.store.objects import config_number, get_object, newest_config, objects, read_object
+from holdfast.store.metadata import CacheFolder
+from holdfast.store.objects import (
+    config_number,
+    get_object,
+    is_exclusive,
+    newest_config,
+    newest_config_object,
+    objects,
+    read_object,
+)
 from holdfast.store.recovery import RecoveryKey
 from holdfast.store.slots import SLOT_LIMIT, Maker, open_slot, seal_slot
 from holdfast.store.store import Store
@@ -56,7 +64,7 @@ def create_store(  # noqa: PLR0913, PLR0917 - all that a repository begins with
     settings: Settings,
     kdf: KdfParams,
     clock: Clock,
-    cache: Path | None,
+    cache: CacheFolder | None,
     like: Store | None = None,
     *,
     maker: Maker = Maker(),  # noqa: B008 - a constant
@@ -69,7 +77,7 @@ def create_store(  # noqa: PLR0913, PLR0917 - all that a repository begins with
         settings: what is fixed for all writers.
         kdf: the price of a guess at the password.
         clock: for times.
-        cache: folder for indexes; None for no cache.
+        cache: where copies are kept on this machine; None for nowhere.
         like: a repository whose dedup secret this one shares.
         maker: who makes it.
 
@@ -81,11 +89,11 @@ def create_store(  # noqa: PLR0913, PLR0917 - all that a repository begins with
     keys = Keys.generate(like.keys.dedup if like else None)
     now = clock.now_ns()
     slot = f"keys/{random_name()}"
-    backend.put(slot, seal_slot(slot, keys, password, kdf, now, maker))
+    put_probing(backend, slot, seal_slot(slot, keys, password, kdf, now, maker))
     name = "config/0"
     data = encode_config(0, keys, settings, now, None)
     try:
-        if backend.capabilities().put_if_absent:
+        if is_exclusive(backend):
             backend.put_if_absent(name, data)
         else:
             backend.put(name, data)
@@ -100,12 +108,21 @@ def create_store(  # noqa: PLR0913, PLR0917 - all that a repository begins with
 
 def _refuse_existing(backend: Backend) -> None:
     _refuse_restic(backend)
-    if newest_config(backend) is not None:
+    if newest_config(backend) is not None or _has_first_config(backend):
         raise RepositoryExists(
             f"there is a repository at {backend.location} already: use it, or choose another place"
         )
     if _has_lost_its_config(backend):
         raise _no_config()
+
+
+def _has_first_config(backend: Backend) -> bool:
+    """Whether there is one, whatever a listing says: without put-if-absent it would be replaced."""
+    try:
+        backend.stat("config/0")
+    except ObjectNotFound:
+        return False
+    return True
 
 
 def _has_lost_its_config(backend: Backend) -> bool:
@@ -144,7 +161,9 @@ def _nothing_there(backend: Backend) -> RepositoryError:
     )
 
 
-def open_store(backend: Backend, password: Password, clock: Clock, cache: Path | None) -> Store:
+def open_store(
+    backend: Backend, password: Password, clock: Clock, cache: CacheFolder | None
+) -> Store:
     """Open a repository with a password.
 
     Raises:
@@ -153,18 +172,18 @@ def open_store(backend: Backend, password: Password, clock: Clock, cache: Path |
         DamagedRepository: the config or every slot is damaged or missing.
         UnsupportedRepository: a newer version's, or another program's.
     """
-    number, slots = newest_config(backend), sorted(objects(backend, "keys/"))
+    config, slots = newest_config_object(backend), sorted(objects(backend, "keys/"))
     for _ in range(_ROUNDS):
-        if number is None:
+        if config is None:
             _refuse_restic(backend)
             raise _nothing_there(backend)
         try:
-            return _open_with(backend, password, number, slots, (clock, cache))
+            return _open_with(backend, password, config, slots, (clock, cache))
         except (RepositoryError, ObjectNotFound):
             # The password or the keys may have been changed while we were looking.
-            before = number, slots
-            number, slots = newest_config(backend), sorted(objects(backend, "keys/"))
-            if (number, slots) == before:
+            before = config, slots
+            config, slots = newest_config_object(backend), sorted(objects(backend, "keys/"))
+            if (config, slots) == before:
                 raise
     raise UnsupportedRepository(f"{backend.location} is changed all the time: try again")
 
@@ -172,14 +191,14 @@ def open_store(backend: Backend, password: Password, clock: Clock, cache: Path |
 def _open_with(
     backend: Backend,
     password: Password,
-    number: int,
+    config: ObjectInfo,
     slots: Sequence[ObjectInfo],
-    rest: tuple[Clock, Path | None],
+    rest: tuple[Clock, CacheFolder | None],
 ) -> Store:
-    name = f"config/{number}"
-    plain = read_object(backend, name, decode_plain, limit=CONFIG_LIMIT)
+    name = config.name
+    plain = read_object(backend, name, decode_plain, size=config.size, limit=CONFIG_LIMIT)
     slot, keys, sealed = _Slots(backend, password, (name, plain)).first(slots)
-    keys = replace(keys, oldest=sealed.oldest, config=number)
+    keys = replace(keys, oldest=sealed.oldest, config=config_number(name) or 0)
     keys = replace(keys, older=load_older(backend, keys))
     _warn_unfinished(keys)
     return Store(backend, keys, sealed.settings, (name, plain), *rest, slot=slot)
@@ -271,7 +290,7 @@ def _with_advice(error: DamagedRepository | UnsupportedRepository) -> Repository
 
 
 def open_recovered(
-    backend: Backend, recovery: RecoveryKey, clock: Clock, cache: Path | None
+    backend: Backend, recovery: RecoveryKey, clock: Clock, cache: CacheFolder | None
 ) -> Store:
     """Open a repository with its recovery key, also when its config is lost.
 
@@ -280,17 +299,17 @@ def open_recovered(
         WrongPassword: it is another repository's recovery key, or the keys were rotated since.
         UnsupportedRepository: a newer version's, or another program's.
     """
-    number = newest_config(backend)
-    if number is None:
+    config = newest_config_object(backend)
+    if config is None:
         _refuse_restic(backend)
         if not _has_lost_its_config(backend):
             raise _nothing_there(backend)
     keys = replace(recovery.keys, older=load_older(backend, recovery.keys))
-    name = "" if number is None else f"config/{number}"
+    name = "" if config is None else config.name
     try:
-        if number is None:
+        if config is None:
             raise _no_config()
-        plain = read_object(backend, name, decode_plain, limit=CONFIG_LIMIT)
+        plain = read_object(backend, name, decode_plain, size=config.size, limit=CONFIG_LIMIT)
         sealed = _decode_for(recovery, name, plain, backend.location)
     except DamagedRepository as error:
         _log.warning("%s: %s; the settings are taken from the recovery key", name, error.problem)

@@ -35,8 +35,11 @@ SEGMENT_SIZE = 2 << 20
 """Bytes of blobs at which a segment is handed over, unless packs are smaller."""
 
 WORKERS = 2
+REMOTE_WORKERS = 5
+"""Threads for a storage that answers late: while some send packs, two at least go on."""
 IN_FLIGHT = 6
 """Segments that wait for a worker or are worked on."""
+REMOTE_IN_FLIGHT = 10
 
 _LONG = SEGMENT_BUFFER // 4
 """Bytes of a raw segment that keeps its buffer while its pack fills: many short ones would each
@@ -67,7 +70,7 @@ class Packer:
         session: SessionId,
         compressor: Compressor,
         pack_size: int,
-        on_stored: Callable[[PackInfo], None],
+        on_stored: Callable[[PackInfo, memoryview], None],
     ) -> None:
         """Start.
 
@@ -77,7 +80,7 @@ class Packer:
             session: the writer's.
             compressor: for the segments.
             pack_size: bytes at which a pack is closed.
-            on_stored: called from a worker when a pack is durable.
+            on_stored: called from a worker when a pack is durable, also with its bytes.
         """
         self._backend = backend
         self._keys = keys
@@ -95,7 +98,10 @@ class Packer:
         self._closing = threading.Lock()
         self._is_closed = False
         self._failure: BaseException | None = None
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-packer")
+        is_near = backend.capabilities().local
+        self._most_in_flight = IN_FLIGHT if is_near else REMOTE_IN_FLIGHT
+        workers = WORKERS if is_near else REMOTE_WORKERS
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="holdfast-packer")
 
     def buffer(self, size: int | None = None) -> memoryview:
         """A buffer of so many bytes, or for a segment, to fill; with anything in it."""
@@ -122,7 +128,7 @@ class Packer:
             HoldfastError: what a worker ran into, here or at a later call; `flush` raises it at
                 the latest, and again whenever it is called.
         """
-        while len(self._in_flight) >= IN_FLIGHT:
+        while len(self._in_flight) >= self._most_in_flight:
             self._wait()
         self._in_flight.append(self._pool.submit(self._work, kind, buffer, length, ids, lengths))
 
@@ -209,4 +215,4 @@ class Packer:
         payloads.clear()
         self._verifier.verify(info, pack)
         self._backend.put(object_name(info.name), pack)
-        self._on_stored(info)
+        self._on_stored(info, pack)

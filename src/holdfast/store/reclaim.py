@@ -19,7 +19,7 @@ from holdfast.primitives.ids import PackName, SnapshotId, random_name
 from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.index import encode_index
 from holdfast.store.keys import Keys
-from holdfast.store.objects import objects, read_object
+from holdfast.store.objects import is_exclusive, objects, read_object
 from holdfast.store.pack import object_name
 from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
 from holdfast.store.sessions import (
@@ -95,8 +95,8 @@ class Reclaim:
             own: id of the session of this reclaim, which is at work however silent it is.
         """
         self._own = own
-        self._put_guard()
         try:
+            self._put_guard()
             yield
         finally:
             self._delete(self._guard)
@@ -165,8 +165,9 @@ class Reclaim:
         """
         name = f"snapshots/{_LAST_OF_ALL}{random_name()[len(_LAST_OF_ALL) :]}"
         record = codec.pack(self._about)
-        self._backend.put(name, seal_object(ObjectType.ABORTED, self._keys, name, record))
+        marker = seal_object(ObjectType.ABORTED, self._keys, name, record)
         try:
+            self._backend.put(name, marker)
             _expect(any(info.name == name for info in self._backend.list("snapshots/")), name)
         finally:
             self._delete(name)
@@ -205,7 +206,7 @@ class Reclaim:
         record = codec.pack({"waits": sorted(sessions)})
         data = seal_object(ObjectType.CONDEMNED, self._keys, waits, record)
         # Every list that is made after the announcement is right, so either of two may stay.
-        if self._backend.capabilities().put_if_absent:
+        if is_exclusive(self._backend):
             with contextlib.suppress(ObjectExists):
                 self._backend.put_if_absent(waits, data)
         else:
@@ -315,11 +316,13 @@ class Reclaim:
         Raises:
             BackendError: it does not.
         """
-        name = f"sessions/{session}.{_PROBE}"
-        record = codec.pack({})
-        self._backend.put(name, seal_object(ObjectType.SESSION, self._keys, name, record))
+        # Where only those may delete who give space back: anybody who backs up may clear away a
+        # session. If it stays, a later sweep takes it for the list of a reclaim that is over.
+        name = f"gc/{session}{WAITS}"
+        record = codec.pack({"waits": []})
+        self._backend.put(name, seal_object(ObjectType.CONDEMNED, self._keys, name, record))
         try:
-            self._backend.delete(name)
+            self._delete(name)
         except BackendError as error:
             raise type(error)(
                 error.object,
@@ -331,9 +334,6 @@ class Reclaim:
         with contextlib.suppress(ObjectNotFound):
             self._backend.delete(name)
 
-
-_PROBE = 1 << 40
-"""Number of a sign of life that no session reaches."""
 
 _LAST_OF_ALL = "f" * 8
 """Begins the name of an object that sorts after all others, on the last page of a listing."""

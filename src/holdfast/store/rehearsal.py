@@ -9,10 +9,10 @@ from holdfast.backend import Backend
 from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId, new_session_id, random_name
 from holdfast.store.catalog import Catalog
+from holdfast.store.filler import Group
 from holdfast.store.keys import Keys
 from holdfast.store.pack import Kind, blob_key, object_name
 from holdfast.store.session import condemned_packs
-from holdfast.store.writer import Group
 
 
 class Rehearsal:
@@ -56,16 +56,23 @@ class Rehearsal:
         """See `Writer.save_data`."""
         return self._save(Kind.DATA, content)
 
+    def save_known(self, blob: BlobId, content: memoryview, group: Group) -> None:  # noqa: ARG002 - the writer's
+        """See `Writer.save_known`."""
+        self._note(blob, len(content))
+
     def save_tree(self, data: bytes) -> BlobId:
         """See `Writer.save_tree`."""
         return self._save(Kind.TREE, memoryview(data))
 
     def _save(self, kind: Kind, content: memoryview) -> BlobId:
         blob = BlobId(keyed(self._id_keys[kind], content))
+        self._note(blob, len(content))
+        return blob
+
+    def _note(self, blob: BlobId, length: int) -> None:
         if not self.has((blob,)):
             self._seen.add(blob)
-            self.added += len(content)
-        return blob
+            self.added += length
 
     def has(self, blobs: Iterable[BlobId]) -> bool:
         """See `Writer.has`."""

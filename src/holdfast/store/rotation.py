@@ -33,7 +33,7 @@ from holdfast.store.envelope import (
 from holdfast.store.epochs import decode_epoch, encode_epoch
 from holdfast.store.keyring import FOLDER, Keyring, Slot, put_config, put_slot
 from holdfast.store.keys import EPOCH_LIMIT, Keys, Password, epoch_object
-from holdfast.store.objects import get_object, objects, read_object
+from holdfast.store.objects import get_object, is_exclusive, objects, read_object
 from holdfast.store.reseal import is_same, sealed_anew
 from holdfast.store.session import Session
 from holdfast.store.sessions import (
@@ -303,7 +303,7 @@ class _Finish:
                 "check the storage, and finish the rotation again",
             )
         committed = {info.name for info in objects(self._backend, "snapshots/")}
-        expires = self._backend.capabilities().put_if_absent
+        expires = is_exclusive(self._backend)
         alive = []
         for session in sessions:
             if not session.is_announced or self._is_of_now(session.id):

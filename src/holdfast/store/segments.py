@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, Self, TypeAlias, cast
 
 from holdfast.backend import Backend, LocalBackend
@@ -18,6 +19,7 @@ from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.store.index import PackRow
 from holdfast.store.keys import Keys, KeysRow
+from holdfast.store.metadata import NO_METADATA, MetadataCache
 from holdfast.store.objects import get_object_into
 from holdfast.store.pack import SEGMENT_BUFFER, Kind, Segment, blob_key, object_name
 from holdfast.store.table import Location
@@ -29,7 +31,10 @@ CACHE_BYTES = 24 << 20
 """Decoded segments that are kept; more of them saved nothing in restores of real trees."""
 
 WORKERS = 2
+REMOTE_WORKERS = 8
+"""Threads that read from a storage that answers late: they wait, and decode while others do."""
 AHEAD = 8
+REMOTE_AHEAD = 16
 AHEAD_BYTES = 16 << 20
 """Most segments that are read ahead of their use, and bytes from which on no more of them are."""
 
@@ -74,12 +79,20 @@ class SegmentReader:
         backend: where packs are.
         keys: of the repository.
         pack_row: gives a pack by its number.
+        metadata: copies of trees.
     """
 
-    def __init__(self, backend: Backend, keys: Keys, pack_row: Callable[[int], PackRow]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        keys: Keys,
+        pack_row: Callable[[int], PackRow],
+        metadata: MetadataCache = NO_METADATA,
+    ) -> None:
         self._backend = backend
         self._keys = keys
         self._pack_row = pack_row
+        self._metadata = metadata
         self._id_keys = {kind: blob_key(keys, kind) for kind in Kind}
         self._lock = threading.Lock()
         self._segments: OrderedDict[tuple[int, int], memoryview] = OrderedDict()
@@ -93,6 +106,9 @@ class SegmentReader:
         self._later: OrderedDict[tuple[int, int], Location] = OrderedDict()
         self._closed = False
         self._pool: ThreadPoolExecutor | None = None
+        is_near = backend.capabilities().local
+        self._workers = WORKERS if is_near else REMOTE_WORKERS
+        self._most_ahead = AHEAD if is_near else REMOTE_AHEAD
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +151,8 @@ class SegmentReader:
                 yield position, content if is_good else None
         yield from ((position, None) for position in plan.lost)
 
-    def _read_soon(self, segments: Iterable[Location]) -> None:
+    def read_soon(self, segments: Iterable[Location]) -> None:
+        """Begin to read segments, in their order, when there is room."""
         with self._lock:
             for segment in segments:
                 key = (segment.pack, segment.ordinal)
@@ -153,11 +170,11 @@ class SegmentReader:
         What is used makes room, so reading keeps ahead of its use by the same distance.
         """
         while self._later and not self._closed:
-            if len(self._ahead) >= AHEAD or sum(self._ahead.values()) >= AHEAD_BYTES:
+            if len(self._ahead) >= self._most_ahead or sum(self._ahead.values()) >= AHEAD_BYTES:
                 return
             key, segment = self._later.popitem(last=False)
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-loader")
+                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="holdfast-loader")
             future: Future[memoryview] = Future()
             self._pool.submit(self._read_ahead, segment, future)
             self._running[key] = future
@@ -237,20 +254,42 @@ class SegmentReader:
     def _read(self, location: Location) -> memoryview:
         opener = self._opener(location.pack)
         name = object_name(opener.name)
+        is_kept = opener.kind is Kind.TREE and self._metadata.is_on
+        copy = self._copy(location, opener, name) if is_kept else None
+        if copy is not None:
+            return copy
         try:
             try:
-                return self._opened(location, opener)
+                return self._stored(location, opener, name, keep=is_kept)
             except DamagedRepository as error:
                 # A cache or a wire may have spoilt it once; now we see what is stored.
                 _log.debug("%s is read again: %s", name, error)
-            return self._opened(location, opener)
+            return self._stored(location, opener, name, keep=is_kept)
         except ObjectNotFound:
             raise DamagedRepository(name, "it is missing") from None
 
-    def _opened(self, location: Location, opener: PackOpener) -> memoryview:
+    def _copy(self, location: Location, opener: PackOpener, name: str) -> memoryview | None:
+        segment = location.segment
+        return self._metadata.read_part(
+            name,
+            segment.offset,
+            self._buffers.take(segment.stored),
+            partial(self._opened, location, opener),
+        )
+
+    def _stored(
+        self, location: Location, opener: PackOpener, name: str, *, keep: bool
+    ) -> memoryview:
         segment = location.segment
         sealed = self._buffers.take(segment.stored)
-        get_object_into(self._backend, object_name(opener.name), segment.offset, sealed)
+        get_object_into(self._backend, name, segment.offset, sealed)
+        data = self._opened(location, opener, sealed)
+        if keep:
+            self._metadata.put(name, segment.offset, sealed)
+        return data
+
+    def _opened(self, location: Location, opener: PackOpener, sealed: memoryview) -> memoryview:
+        segment = location.segment
         buffers = self._buffers if segment.raw >= _SMALL else None
         return opener.segment(location.ordinal, segment, sealed, buffers)
 
@@ -290,15 +329,25 @@ class PlanReader:
     """Reads blobs in a process that has no index: by plans that were made elsewhere.
 
     Args:
-        access: from `pack_access`.
+        backend: where packs are.
+        keys: of the repository.
+        ahead: read segments before they are used, in threads; to be closed then.
     """
 
-    def __init__(self, access: bytes) -> None:
-        path, secrets = cast("tuple[bytes, KeysRow]", codec.unpack_rows(access))
-        keys = Keys.of_row(secrets)
+    def __init__(self, backend: Backend, keys: Keys, *, ahead: bool = False) -> None:
+        self._ahead = ahead
         self._packs: dict[int, PackRow] = {}
-        backend = LocalBackend(os.fsdecode(path))
         self._reader = SegmentReader(backend, keys, self._packs.__getitem__)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._reader.close()
+
+    @classmethod
+    def of_access(cls, access: bytes) -> Self:
+        """The reader for what `pack_access` gave."""
+        path, secrets = cast("tuple[bytes, KeysRow]", codec.unpack_rows(access))
+        return cls(LocalBackend(os.fsdecode(path)), Keys.of_row(secrets))
 
     def read(
         self, plan: object, blobs: Sequence[BlobId]
@@ -315,4 +364,6 @@ class PlanReader:
             Wanted(Location(pack, ordinal, Segment(*segment), offset, length), group)
             for (pack, ordinal, segment, offset, length), group in wanted
         ]
+        if self._ahead:
+            self._reader.read_soon(row.segment for row in rows[:_LATER])
         return self._reader.read(Plan(rows, lost, packs), blobs)

@@ -13,22 +13,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
-from holdfast.backend import Backend
+from holdfast.backend import Backend, put_probing
 from holdfast.clock import Clock
 from holdfast.errors import (
-    AccessDenied,
     BackendError,
     DamagedRepository,
     ObjectExists,
     ObjectNotFound,
     SessionLost,
-    StorageFull,
+    StorageUnavailable,
 )
 from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SessionId, SnapshotId, new_session_id
 from holdfast.store.envelope import ObjectType, object_type, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import NewerKeys, holds, is_pack, objects, read_object
+from holdfast.store.objects import NewerKeys, holds, is_exclusive, is_pack, objects, read_object
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +95,7 @@ class Session:
     Attributes:
         id: names the session, and the snapshot that it makes.
         on_tick: called every `TICK` seconds from a thread of the session; it must not raise.
+        on_commit: called with the name and the bytes of the snapshot when it is there.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Session:
         self._beats = 0
         self._in_doubt = False
         self.on_tick: Callable[[], None] = _nothing
+        self.on_commit: Callable[[str, bytes], None] = _nothing
         self._stop = threading.Event()
         record = codec.pack({**about, "started": clock.now_ns()})
         announcement = seal_object(ObjectType.SESSION, keys, self._name, record)
@@ -128,7 +129,8 @@ class Session:
             target=self._beat, name=f"holdfast-session-{self.id.hex()[:8]}", daemon=True
         )
         try:
-            backend.put(self._name, announcement)
+            # Nothing relies on what the storage can do before this has shown it.
+            put_probing(backend, self._name, announcement)
             self._thread.start()
         except BaseException:
             self._delete(self._name)
@@ -177,33 +179,44 @@ class Session:
         id_ = SnapshotId(self.id.hex())
         name = f"snapshots/{id_}"
         data = seal_object(ObjectType.SNAPSHOT, self._keys, name, snapshot)
-        capabilities = self._backend.capabilities()
-        if not capabilities.put_if_absent:
-            return self._commit_unguarded(id_, name, data)
+        if is_exclusive(self._backend):
+            self._commit_guarded(id_, name, data)
+        else:
+            self._commit_unguarded(id_, name, data)
+        self.on_commit(name, data)
+        return id_
+
+    def _commit_guarded(self, id_: SnapshotId, name: str, data: bytes) -> None:
         try:
-            self._backend.put_if_absent(name, data)
+            self._put_snapshot(self._backend.put_if_absent, name, data)
         except ObjectExists:
             # A repeated request finds the object of the first one, which got through.
             if self._backend.get(name) != data:
                 raise SessionLost(_LOST.format(id_[:8])) from None
-        except BackendError as error:
-            # Only the answer may be lost. A local disk loses none: there it is not durable.
-            if capabilities.local or isinstance(error, AccessDenied | StorageFull):
-                raise
-            if not holds(self._backend, name, data):
-                # The request may still get through: the session must be there to be fenced off.
-                self._in_doubt = True
-                raise
-        return id_
 
-    def _commit_unguarded(self, id_: SnapshotId, name: str, data: bytes) -> SnapshotId:
+    def _commit_unguarded(self, id_: SnapshotId, name: str, data: bytes) -> None:
         """Commit where nothing is put-if-absent: whoever reclaims there sees to it alone."""
         try:
             self._backend.stat(name)
         except ObjectNotFound:
-            self._backend.put(name, data)
-            return id_
+            self._put_snapshot(self._backend.put, name, data)
+            return
         raise SessionLost(_LOST.format(id_[:8]))
+
+    def _put_snapshot(self, put: Callable[[str, bytes], None], name: str, data: bytes) -> None:
+        # Over a network a request may get through whatever ends the wait for its answer, be it
+        # the refusal of its repetition or a Ctrl-C: the session must be there to be fenced off.
+        self._in_doubt = not self._backend.capabilities().local
+        try:
+            put(name, data)
+        except ObjectExists:
+            self._in_doubt = False
+            raise
+        except BackendError:
+            # Only the answer may be lost. A local disk loses none: there it is not durable.
+            if not self._in_doubt or not holds(self._backend, name, data):
+                raise
+        self._in_doubt = False
 
     def end(self) -> None:
         """Clear the session away; what cannot be cleared a later prune will."""
@@ -214,18 +227,22 @@ class Session:
             return
         names = [f"{self._name}.{beat}" for beat in range(1, self._beats + 1)] + [self._name]
         for name in names:
-            self._delete(name)
+            if not self._delete(name):
+                return
 
-    def _delete(self, name: str) -> None:
+    def _delete(self, name: str) -> bool:
+        """Delete an object if it may be; False when the storage is out of reach."""
         try:
             self._backend.delete(name)
         except ObjectNotFound:
-            return
+            return True
         except BackendError as error:
             _log.info("%s stays for a later prune to clear away: %s", name, error)
+            return not isinstance(error, StorageUnavailable)
+        return True
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """There is nothing to do yet."""
 
 

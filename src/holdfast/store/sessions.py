@@ -13,7 +13,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
-from holdfast.store.objects import holds, objects, read_object
+from holdfast.store.objects import holds, is_exclusive, objects, read_object
 from holdfast.store.session import WAITS, decode_condemned, is_aborted_marker
 
 _FOLDER = "sessions/"
@@ -168,7 +168,7 @@ def expire_session(backend: Backend, keys: Keys, id_: str, about: dict[str, obje
 
 
 def _put_marker(backend: Backend, name: str, marker: bytes) -> None:
-    if backend.capabilities().put_if_absent:
+    if is_exclusive(backend):
         backend.put_if_absent(name, marker)
         return
     try:

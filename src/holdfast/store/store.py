@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from holdfast.backend import Backend
 from holdfast.clock import Clock
 from holdfast.errors import (
     DamagedRepository,
     ObjectNotFound,
-    ObjectTruncated,
-    ObjectUnreadable,
     UnsupportedRepository,
     UsageError,
 )
-from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, SnapshotId
-from holdfast.store import forgotten, labels
+from holdfast.store import forgotten, labels, snapshots
 from holdfast.store.cache import IndexCache
 from holdfast.store.catalog import Catalog
 from holdfast.store.config import PlainConfig, Settings
 from holdfast.store.consolidate import ConsolidateResult, consolidate
-from holdfast.store.envelope import HEADER_SIZE, ObjectType, open_object, seal_object
 from holdfast.store.forgotten import Forgotten
 from holdfast.store.index import PackRow
 from holdfast.store.keys import Keys
 from holdfast.store.loader import Loader
-from holdfast.store.objects import newest_config, objects, read_object
+from holdfast.store.metadata import NO_METADATA, CacheFolder, MetadataCache
+from holdfast.store.objects import newest_config, objects
 from holdfast.store.pack import PackHeader, PackInfo, object_name, parse_header
 from holdfast.store.reclaim import Reclaim
 from holdfast.store.rehearsal import Rehearsal
@@ -50,7 +47,7 @@ from holdfast.store.scrub import (
     read_trailer,
     scrub_objects,
 )
-from holdfast.store.session import Session, condemned_packs, is_aborted_marker
+from holdfast.store.session import Session, condemned_packs
 from holdfast.store.sessions import (
     ReclaimInfo,
     SessionInfo,
@@ -61,8 +58,6 @@ from holdfast.store.sessions import (
 )
 from holdfast.store.sightings import Sightings
 from holdfast.store.writer import Repository, Writer
-
-_SNAPSHOTS = "snapshots/"
 
 
 class Store:
@@ -75,7 +70,7 @@ class Store:
         settings: Settings,
         config: tuple[str, PlainConfig],
         clock: Clock,
-        cache: Path | None,
+        cache: CacheFolder | None,
         *,
         slot: str | None = None,
     ) -> None:
@@ -87,7 +82,7 @@ class Store:
             settings: what is fixed for all writers.
             config: the config in force, by name; "" when it is lost, and then nothing is written.
             clock: for times.
-            cache: folder for indexes; None for no cache.
+            cache: where copies are kept on this machine; None for nowhere.
             slot: the key slot that opened it; None when it was the recovery key.
         """
         self.backend = backend
@@ -99,7 +94,9 @@ class Store:
         self._cache = cache
         self._pid = os.getpid()
         self._is_closed = False
-        self.catalog = Catalog(backend, keys, IndexCache(cache, keys) if cache else None)
+        self._metadata = MetadataCache.of(cache, keys.repository, backend)
+        index = IndexCache(cache.path, keys) if cache else None
+        self.catalog = Catalog(backend, keys, index, self._metadata)
 
     def close(self) -> None:
         """Let go of the storage, after all work in other threads has ended."""
@@ -144,13 +141,19 @@ class Store:
             self.backend, keys, self.settings, config, self._clock, self._cache, slot=self.slot
         )
 
+    def afresh(self) -> Store:
+        """The same repository read from the storage only, as a check has to see it."""
+        store = copy.copy(self)
+        store._metadata = NO_METADATA  # noqa: SLF001 - one of ours
+        return store
+
     def now_ns(self) -> int:
         """Wall time in nanoseconds since the Unix epoch."""
         return self._clock.now_ns()
 
     def sightings(self) -> Sightings:
         """How long other sessions have been silent."""
-        return Sightings(self._cache, self.keys, self._clock)
+        return Sightings(self._cache and self._cache.path, self.keys, self._clock)
 
     def announce(self, about: Mapping[str, object]) -> Session:
         """A session that writes neither packs nor a snapshot, begun."""
@@ -177,7 +180,7 @@ class Store:
     def loader(self) -> Loader:
         """A reader of blobs, to be closed after use."""
         self.check_usable()
-        return Loader(self.backend, self.keys, self.catalog)
+        return Loader(self.backend, self.keys, self.catalog, self._metadata)
 
     def writer(
         self,
@@ -201,7 +204,13 @@ class Store:
         """
         self._check_writable()
         repository = Repository(
-            self.backend, self.keys, self.settings, self._config_name, self.catalog, self._clock
+            self.backend,
+            self.keys,
+            self.settings,
+            self._config_name,
+            self.catalog,
+            self._metadata,
+            self._clock,
         )
         writer = Writer(
             repository,
@@ -336,18 +345,25 @@ class Store:
 
     def snapshot_ids(self) -> list[SnapshotId]:
         """The ids at which there are snapshots, or markers of sessions that were declared dead."""
-        self.check_usable()
-        names = {info.name for info in objects(self.backend, _SNAPSHOTS)}
-        return sorted(SnapshotId(name.removeprefix(_SNAPSHOTS)) for name in names)
+        return list(self.snapshot_sizes())
 
-    def snapshot(self, id_: SnapshotId) -> bytes | None:
+    def snapshot_sizes(self) -> dict[SnapshotId, int]:
+        """The same ids in order, each with the size of the object in bytes."""
+        self.check_usable()
+        return snapshots.list_snapshots(self.backend)
+
+    def snapshot(self, id_: SnapshotId, size: int | None = None) -> bytes | None:
         """An encoded snapshot; None when it is gone or only marks a dead session.
+
+        Args:
+            id_: its id.
+            size: of the object, if `snapshot_sizes` has just told it.
 
         Raises:
             DamagedRepository: damaged or forged.
         """
         try:
-            return read_object(self.backend, _SNAPSHOTS + id_, self._open_snapshot)
+            return snapshots.read_snapshot(self.backend, self.keys, id_, size, self._metadata)
         except ObjectNotFound:
             return None
 
@@ -360,24 +376,7 @@ class Store:
         Raises:
             DamagedRepository: what is there marks a dead session, and has to stay.
         """
-        name = _SNAPSHOTS + id_
-        with contextlib.suppress(ObjectNotFound):
-            with contextlib.suppress(ObjectTruncated, ObjectUnreadable):
-                header = self.backend.get(name, 0, HEADER_SIZE)
-                if is_aborted_marker(name, header):
-                    self._renew_marker(name)
-                    return
-            self.backend.delete(name)
-
-    def _renew_marker(self, name: str) -> None:
-        try:
-            read_object(self.backend, name, self._open_snapshot)
-        except DamagedRepository:
-            record = codec.pack({})
-            marker = seal_object(ObjectType.ABORTED, self.keys, name, record)
-            self.backend.put(name, marker)
-        else:
-            raise DamagedRepository(name, "it marks a dead session and has to stay")
+        snapshots.delete_snapshot(self.backend, self.keys, id_)
 
     def forgotten_ids(self) -> list[SnapshotId]:
         """The ids of forgotten snapshots; one that is a snapshot as well is just that."""
@@ -409,19 +408,25 @@ class Store:
         with contextlib.suppress(ObjectNotFound):
             self.backend.delete(forgotten.FOLDER + id_)
 
-    def label_names(self, snapshot: SnapshotId | None = None) -> dict[SnapshotId, list[str]]:
-        """The names of the labels of one snapshot or of all, for each that has any."""
+    def labels(self, snapshot: SnapshotId | None = None) -> dict[SnapshotId, dict[str, int]]:
+        """The labels of one snapshot or of all, for each that has any: their names and sizes."""
         self.check_usable()
         return labels.list_labels(self.backend, snapshot)
 
-    def label(self, snapshot: SnapshotId, name: str) -> bytes | None:
+    def label(self, snapshot: SnapshotId, name: str, size: int | None = None) -> bytes | None:
         """The record of a snapshot's label; None when it is gone.
+
+        Args:
+            snapshot: its id.
+            name: of the label.
+            size: of the object in bytes, if `labels` has just told it.
 
         Raises:
             DamagedRepository: damaged or forged.
         """
+        where = self.label_object(snapshot, name)
         try:
-            return labels.read_label(self.backend, self.keys, self.label_object(snapshot, name))
+            return labels.read_label(self.backend, self.keys, where, size, self._metadata)
         except ObjectNotFound:
             return None
 
@@ -438,9 +443,3 @@ class Store:
     def label_object(snapshot: SnapshotId, name: str) -> str:
         """The name of the object that is a snapshot's label."""
         return labels.label_object(snapshot, name)
-
-    def _open_snapshot(self, name: str, data: bytes) -> bytes | None:
-        if is_aborted_marker(name, data):
-            open_object(ObjectType.ABORTED, self.keys, name, data)
-            return None
-        return open_object(ObjectType.SNAPSHOT, self.keys, name, data)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from dataclasses import dataclass
+from typing import Self
 
 from holdfast.backend import Backend, ObjectInfo
 from holdfast.clock import Clock
@@ -17,36 +16,25 @@ from holdfast.primitives.hashing import keyed
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId, random_name
 from holdfast.store.catalog import Catalog
 from holdfast.store.config import Settings
+from holdfast.store.filler import TREES, Filler, Group
 from holdfast.store.index import OBJECT_ROWS, encode_index
 from holdfast.store.keys import Keys
 from holdfast.store.labels import put_label
+from holdfast.store.metadata import MetadataCache
 from holdfast.store.objects import newest_config
+from holdfast.store.outpost import Deposit, Order, withdraw
 from holdfast.store.pack import Kind, PackInfo, blob_key, object_name
 from holdfast.store.packer import Packer
 from holdfast.store.session import Session, condemned_packs
 from holdfast.store.table import Table
+from holdfast.store.tasks import store_access
 
 _log = logging.getLogger(__name__)
-
-Group: TypeAlias = tuple[str, int]
-"""What may share a segment: a class of blobs, such as small files, and their owner's uid."""
-
-OPEN_GROUPS = 8
-"""Segments that are filled at the same time; each holds a buffer."""
 
 INDEX_INTERVAL = 30.0
 """Most seconds between two index objects of a running backup, while there are new packs."""
 
 _FIRST_INDEX = 0.25
-TREES: Group = ("trees", 0)
-
-
-@dataclass(slots=True)
-class _Filling:
-    buffer: memoryview
-    used: int = 0
-    ids: list[BlobId] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +46,7 @@ class Repository:
     settings: Settings
     config: str
     catalog: Catalog
+    metadata: MetadataCache
     clock: Clock
 
 
@@ -87,8 +76,11 @@ class Writer:
         self._backend = repository.backend
         self._keys = repository.keys
         self._clock = repository.clock
+        self._catalog = repository.catalog
+        self._metadata = repository.metadata
         self._config = repository.config
         self.compression = compression
+        self._pack_size = pack_size
         self.added = self.packed = self.stored = self.blobs = 0
         self._id_keys = {kind: blob_key(self._keys, kind) for kind in Kind}
         self.page_key = self._keys.from_dedup("tree pages")
@@ -98,7 +90,6 @@ class Writer:
         self._own_packs: list[ObjectInfo] = []
         self._used: set[int] = set()
         self._excluded: set[int] = set()
-        self._filling: OrderedDict[tuple[Kind, Group], _Filling] = OrderedDict()
         self._lock = threading.Lock()
         self._indexing = threading.Lock()
         self._unindexed: list[PackInfo] = []
@@ -107,7 +98,7 @@ class Writer:
         try:
             condemned = condemned_packs(self._backend, self._keys)
             self._check_config()
-            self._table = repository.catalog.refresh()
+            self._table = self._catalog.refresh()
             self._excluded = self._unusable(range(len(self._table.packs)), condemned)
             self._packer = Packer(
                 self._backend,
@@ -117,7 +108,9 @@ class Writer:
                 pack_size,
                 self._on_stored,
             )
+            self._filler = Filler(self._packer)
             self._session.on_tick = self._on_tick
+            self._session.on_commit = self._keep
         except BaseException:
             self._session.end()
             raise
@@ -141,6 +134,7 @@ class Writer:
             if kind is not None:
                 self.save_progress()
         finally:
+            withdraw(self._session.id)
             self._session.end()
 
     def save_progress(self) -> None:
@@ -160,6 +154,11 @@ class Writer:
             group: what may share a segment with it.
         """
         return self._save(Kind.DATA, content, group)
+
+    def save_known(self, blob: BlobId, content: memoryview, group: Group) -> None:
+        """As `save_data`, when another writer that names blobs alike has said what its id is."""
+        if blob not in self._pending and not self._is_stored(blob):
+            self._add(Kind.DATA, blob, content, group)
 
     def save_tree(self, data: bytes) -> BlobId:
         """Store a blob of metadata unless it is stored already."""
@@ -203,42 +202,73 @@ class Writer:
 
     def _add(self, kind: Kind, blob: BlobId, content: memoryview, group: Group) -> None:
         self._pending.add(blob)
-        length = len(content)
-        self.added += length
+        self.added += len(content)
         self.blobs += 1
-        if length >= self._packer.segment_size:
-            buffer = self._packer.buffer(length)
-            buffer[:] = content
-            self._packer.submit(kind, buffer, length, [blob], [length])
-            return
-        filling = self._filling_for(kind, group)
-        if filling.used + length > self._packer.segment_size:
-            self._hand_over(kind, group)
-            filling = self._filling_for(kind, group)
-        end = filling.used + length
-        filling.buffer[filling.used : end] = content
-        filling.used = end
-        filling.ids.append(blob)
-        filling.lengths.append(length)
+        self._filler.add(kind, blob, content, group)
 
-    def _filling_for(self, kind: Kind, group: Group) -> _Filling:
-        key = (kind, group)
-        filling = self._filling.get(key)
-        if filling is None:
-            if len(self._filling) >= OPEN_GROUPS:
-                self._hand_over(*next(iter(self._filling)))
-            filling = self._filling[key] = _Filling(self._packer.buffer())
-        else:
-            self._filling.move_to_end(key)
-        return filling
+    # What outposts store
 
-    def _hand_over(self, kind: Kind, group: Group) -> None:
-        filling = self._filling.pop((kind, group))
-        self._packer.submit(kind, filling.buffer, filling.used, filling.ids, filling.lengths)
+    def order(self) -> Order:
+        """What outposts of this session work by until its next `confirm`.
+
+        Raises:
+            UsageError: only this process can use the storage.
+        """
+        with self._lock:
+            avoid = {self._own.pack(number).name for number in self._own_gone}
+        avoid |= {
+            self._table.pack(number).name
+            for number in self._excluded
+            if not self._table.is_removed(number)
+        }
+        access = store_access(self._backend, self._keys)
+        session, level = self._session.id, self.compression
+        return Order(access, session, level, self._pack_size, frozenset(avoid))
+
+    def adopt(self, deposit: Deposit) -> bool:
+        """Take over what an outpost of this session has stored, as if it were stored here.
+
+        Returns:
+            False when the outpost has built upon packs that this session may not build upon, so
+            not all that it saved is stored. What it has stored is taken over all the same.
+        """
+        for info in deposit.packs:
+            news = [blob.length for blob in info.blobs if not self._is_own(blob.id)]
+            self.blobs += len(news)
+            self.added += sum(news)
+            self._take_over(info)
+        return self._may_use(deposit.used)
+
+    def _may_use(self, packs: Collection[PackName]) -> bool:
+        """Build upon packs too, unless any is not to be built upon: they will be confirmed."""
+        with self._lock:
+            own = {name: self._own.pack_number(name) for name in packs}
+        others = [name for name, number in own.items() if number is None]
+        if any(number in self._own_gone for number in own.values()):
+            return False
+        if any(self._table.pack_number(name) is None for name in others):
+            self._catalog.refresh()  # the outpost has read the index later
+        numbers = {self._table.pack_number(name) for name in others}
+        usable = {
+            number
+            for number in numbers
+            if number is not None
+            and number not in self._excluded
+            and not self._table.is_removed(number)
+        }
+        if len(usable) < len(others):
+            return False
+        self._used |= usable
+        return True
 
     # Packs and index objects
 
-    def _on_stored(self, info: PackInfo) -> None:
+    def _on_stored(self, info: PackInfo, pack: memoryview) -> None:
+        self._metadata.put_trees(info, pack)
+        self._take_over(info)
+
+    def _take_over(self, info: PackInfo) -> None:
+        """Take in a pack that was stored, and tell the index of it when that is due."""
         with self._lock:
             self._own.add_pack(info)
             self._own_packs.append(ObjectInfo(object_name(info.name), info.size))
@@ -280,16 +310,19 @@ class Writer:
                 name = f"index/{random_name()}"
                 data = encode_index(name, group, self._keys)
                 self._backend.put(name, data)
+                self._keep(name, data)
                 with self._lock:
                     self.stored += len(data)
                     del self._unindexed[: len(group)]
+
+    def _keep(self, name: str, data: bytes) -> None:
+        self._metadata.put(name, 0, data)
 
     # The commit
 
     def flush(self) -> None:
         """Make everything durable that was saved, and tell the index of it."""
-        for kind, group in list(self._filling):
-            self._hand_over(kind, group)
+        self._filler.flush()
         self._packer.flush()
         self._write_index()
 

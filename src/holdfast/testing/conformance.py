@@ -20,7 +20,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from holdfast.backend import get_into
+from holdfast.backend import get_into, put_probing
 from holdfast.errors import BackendError, ObjectExists, ObjectNotFound
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class BackendConformance:
 
     def test_put_if_absent_takes_a_free_name_only(self, backend: Backend) -> None:
         """And leaves the object that has it alone; a deleted name is free again."""
-        if not backend.capabilities().put_if_absent:
+        if not _is_exclusive(backend):
             return
         backend.put_if_absent("data/a", b"first")
         _equal(backend.get("data/a"), b"first", "data/a")
@@ -186,7 +186,7 @@ class BackendConformance:
 
     def test_one_of_many_creators_wins(self, backend: Backend) -> None:
         """Exactly one, and the object is that one's, complete as soon as it is seen."""
-        if not backend.capabilities().put_if_absent:
+        if not _is_exclusive(backend):
             return
         for turn in range(20):
             name = f"race/{turn}"
@@ -355,7 +355,7 @@ class BackendConformance:
 def _puts(backend: Backend) -> dict[str, Callable[[str, Buffer], None]]:
     """The verbs that store an object under a free name."""
     puts: dict[str, Callable[[str, Buffer], None]] = {"put": backend.put}
-    if backend.capabilities().put_if_absent:
+    if _is_exclusive(backend):
         puts["put_if_absent"] = backend.put_if_absent
     return puts
 
@@ -370,6 +370,16 @@ def _listed(backend: Backend, prefix: str) -> dict[str, int]:
     listed = {info.name: info.size for info in infos}
     _equal(len(infos), len(listed), f"names in list({prefix!r}) that differ")
     return listed
+
+
+def _is_exclusive(backend: Backend) -> bool:
+    """Whether objects can be created only where there are none, found out if need be."""
+    if backend.capabilities().put_if_absent is None:
+        put_probing(backend, "probe/0", b"probe")
+        backend.delete("probe/0")
+    known = backend.capabilities().put_if_absent
+    _check(known is not None, "put_probing left open what the storage can do")
+    return bool(known)
 
 
 def _check(condition: bool, problem: str) -> None:  # noqa: FBT001 - reads as an assertion

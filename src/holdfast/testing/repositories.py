@@ -9,7 +9,7 @@ from holdfast.backend import Backend, MemoryBackend
 from holdfast.clock import SYSTEM_CLOCK, Clock
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.kdf import MIN_MEMORY, KdfParams
-from holdfast.store import Settings, Store, create_store, open_store
+from holdfast.store import CacheFolder, Settings, Store, create_store, open_store
 
 PASSWORD = "a password of the tests"  # noqa: S105 - of repositories that live for one test
 
@@ -30,12 +30,14 @@ def new_store(
     cache: Path | None = None,
 ) -> Store:
     """A new repository under `PASSWORD`, in memory unless a backend is given."""
-    return create_store(backend or MemoryBackend(), PASSWORD, settings, QUICK_KDF, clock, cache)
+    return create_store(
+        backend or MemoryBackend(), PASSWORD, settings, QUICK_KDF, clock, _folder(cache)
+    )
 
 
 def reopened(backend: Backend, *, clock: Clock = SYSTEM_CLOCK, cache: Path | None = None) -> Store:
     """The repository that `new_store` made there, opened once more."""
-    return open_store(backend, PASSWORD, clock, cache)
+    return open_store(backend, PASSWORD, clock, _folder(cache))
 
 
 def attached(
@@ -43,7 +45,11 @@ def attached(
 ) -> Store:
     """The repository of an open store at another backend, without the price of the password."""
     config = (store._config_name, store._config)  # noqa: SLF001 - only tests put a store together
-    return Store(backend, store.keys, store.settings, config, clock, cache)
+    return Store(backend, store.keys, store.settings, config, clock, _folder(cache))
+
+
+def _folder(path: Path | None) -> CacheFolder | None:
+    return None if path is None else CacheFolder(path)
 
 
 def copied(backend: Backend) -> MemoryBackend:

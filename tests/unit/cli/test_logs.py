@@ -52,6 +52,17 @@ def test_tracebacks_are_for_debugging_only(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == "holdfast: error: look\n"
 
 
+def test_what_other_libraries_log_may_hold_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    library = logging.getLogger("botocore.auth")
+    set_up(logging.INFO)
+    library.warning("a problem")
+    assert capsys.readouterr().err == ""
+    set_up(logging.DEBUG)
+    library.debug("x-amz-security-token: secret")
+    library.warning("a problem")
+    assert capsys.readouterr().err == "holdfast: warning: a problem\n"
+
+
 def test_warnings_of_python_are_told_as_ours(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(logging.WARNING)
     with warnings.catch_warnings():

@@ -121,3 +121,21 @@ def test_the_cache_lies_where_it_is_told(tmp_path: Path) -> None:
     repo.backup(tmp_path / "data")
     holdfast.open(tmp_path / "repo", password=PASSWORD, cache_dir=tmp_path / "cache").check()
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [repo.id]
+
+
+@pytest.mark.parametrize(("size", "kept"), [(None, True), (1 << 20, True), (0, False)])
+def test_metadata_of_a_repository_elsewhere_is_cached(
+    tmp_path: Path, size: int | None, kept: bool
+) -> None:
+    where, cache = f"memory://{tmp_path.name}/repo", tmp_path / "cache"
+    (tmp_path / "file").write_bytes(b"content")
+    with holdfast.init(where, password=PASSWORD, cache_dir=cache, cache_size=size) as repo:
+        repo.backup(tmp_path / "file")
+    with holdfast.open(where, password=PASSWORD, cache_dir=cache, cache_size=size) as repo:
+        assert len(repo.snapshots()) == 1
+    assert bool(list(cache.rglob("metadata/*"))) == kept
+
+
+def test_a_cache_of_less_than_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(holdfast.UsageError, match="a cache of -1 bytes"):
+        holdfast.open(tmp_path, password=PASSWORD, cache_dir=tmp_path, cache_size=-1)

@@ -27,7 +27,7 @@ from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory, save_directory
 from holdfast.model.walk import lookup
 from holdfast.operations.backup import GRANULARITY, BackupOptions, BackupOutcome, backup_tree
-from holdfast.operations.backup import files as operation
+from holdfast.operations.backup import links as operation
 from holdfast.operations.backup import tree as tree_pass
 from holdfast.operations.ingest import LARGE, Group, Ingest, Tell
 from holdfast.primitives.chunker import ChunkerParams

@@ -449,6 +449,8 @@ def test_where_nothing_can_be_deleted_nothing_is_condemned(world: World) -> None
     faulty = Faulty(world.backend, Fail(is_delete, AccessDenied))
     with pytest.raises(AccessDenied, match="permission to delete"):
         opened(world, faulty).prune(force=True)
+    assert all(name.endswith(".waits") for name in names(world.backend, "gc/"))  # the probe
+    opened(world, world.backend).prune(force=True)
     assert not names(world.backend, "gc/")
 
 

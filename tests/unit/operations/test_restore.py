@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
-from holdfast.errors import BackendError, PathNotFound, UsageError
+from holdfast.errors import BackendError, PathNotFound, StorageUnavailable, UsageError
 from holdfast.filesystem import Patterns
 from holdfast.model.node import NodeType
 from holdfast.operations.restore import (
@@ -24,6 +25,7 @@ from holdfast.operations.restore import (
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress, ProgressEvent
 from holdfast.testing.blobs import MemoryBlobs
+from holdfast.testing.repositories import ManualClock
 from holdfast.testing.trees import (
     BLOB,
     TIME,
@@ -992,6 +994,80 @@ def test_progress_counts_everything_once(tmp_path: Path) -> None:
         last = events[-1]
         assert (last.percent, last.files, last.files_total) == (100.0, 4, 4)
         assert last.bytes == last.bytes_total == 2 * (9000 * BLOB + 10)
+
+
+class Counting(MemoryBlobs):
+    """Its data comes when the count has told what there is to do, or has come upon `failure`."""
+
+    def __init__(self, failure: BackendError | None = None) -> None:
+        super().__init__()
+        self.failure = failure
+        self.counted: list[BlobId] = []
+        self.clock = ManualClock()
+        self.events: list[ProgressEvent] = []
+        self.progress = Progress(self.events.append, self.clock)
+        self.data = self.add(b"hello")
+
+    @override
+    def load(self, blob: BlobId) -> bytes:
+        if threading.current_thread().name == "holdfast-count":
+            self.counted.append(blob)
+            if self.failure is not None:
+                raise self.failure
+        elif blob == self.data:
+            while not (self.counted if self.failure else self.events and self.events[-1].percent):
+                self.clock.advance(1.0)
+                self.progress.advance(0, 0)
+        return super().load(blob)
+
+
+def test_a_long_restore_counts_beside_the_work(tmp_path: Path) -> None:
+    blobs = Counting()
+    part = directory({b"a": file(b"hello"), b"b": file(b"x"), b"l": symlink(b"a")})
+    tree = save_tree(directory({b"part": part, b"more": file(b"x")}), blobs)
+    blobs.progress.advance(0, 1)  # so that what is known shows before the first file is done
+    restore(tree, b"/part", tmp_path, blobs, RestoreOptions(verify=True), blobs.progress)
+    first = next(event for event in blobs.events if event.percent)
+    assert (first.files, first.files_total, first.bytes_total) == (0, 6, 12)
+
+
+def test_a_count_that_fails_is_no_failure_of_the_restore(tmp_path: Path) -> None:
+    blobs = Counting(StorageUnavailable("trees", "no answer"))
+    tree = save_tree(directory({b"a": file(b"hello"), b"b": file(b"x")}), blobs)
+    restore(tree, b"/", tmp_path, blobs, RestoreOptions(), blobs.progress)
+    assert (tmp_path / "a").read_bytes() == b"hello"
+    assert len(blobs.counted) == 1
+    assert {event.percent for event in blobs.events} == {0, 100}
+
+
+class Late(ManualClock):
+    """Waits are over when they need not be any more."""
+
+    @override
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        event.wait()
+        return False
+
+
+def test_a_count_ends_when_the_restore_does(tmp_path: Path) -> None:
+    blobs = Counting()
+    tree = save_tree(directory({b"a": file(b"x"), b"d": directory({b"f": file()})}), blobs)
+    restore(tree, b"/", tmp_path, blobs, RestoreOptions(), Progress(print, Late()))
+    assert blobs.counted == [tree]
+
+
+def test_what_is_expected_is_taken_for_granted_unless_there_are_patterns(tmp_path: Path) -> None:
+    blobs = MemoryBlobs()
+    tree = save_tree(TREE, blobs)
+    patterns = Patterns(["small"])
+    for options, files_total in (
+        (RestoreOptions(expected=(100, 1000)), 100),
+        (RestoreOptions(expected=(100, 1000), verify=True), 200),
+        (RestoreOptions(expected=(100, 1000), include=patterns), 1),
+    ):
+        events: list[ProgressEvent] = []
+        restore(tree, b"/", tmp_path, blobs, options, Progress(events.append))
+        assert events[0].files_total == events[-1].files_total == files_total
 
 
 def test_blobs_are_announced_before_they_are_loaded(tmp_path: Path) -> None:

@@ -89,8 +89,17 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def children() -> set[int]:
+    """Processes that this one has started, but for what the library's executors leave."""
     tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    pids = {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    return {pid for pid in pids if b"multiprocessing" not in command_line(pid)}
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return b""
 
 
 @pytest.mark.usefixtures("at_once")

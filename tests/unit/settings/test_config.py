@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,26 @@ def test_every_key(tmp_path: Path) -> None:
         tmp_path,
         "repository: file:///srv/repo\n"
         "password_file: /etc/pw\n"
+        "storage_options: {endpoint: 'https://x', client_kwargs: {region_name: r}, n: 3, b: true}\n"
+        "limit_upload: 512\n"
+        "limit_download: 08:00-18:00=512,4096\n"
         "cache_dir: cache\n"
+        "cache_size: 64\n"
         "exclude: ['*.tmp', node_modules/]\n",
     )
     assert config == Config(
         repository="file:///srv/repo",
         password_file="/etc/pw",
+        storage_options={
+            "endpoint": "https://x",
+            "client_kwargs": {"region_name": "r"},
+            "n": 3,
+            "b": True,
+        },
+        limit_upload=512,
+        limit_download="08:00-18:00=512,4096",
         cache_dir=str(tmp_path / "cache"),
+        cache_size=64,
         exclude=("*.tmp", "node_modules/"),
     )
 
@@ -67,7 +81,24 @@ def test_a_command_is_a_text_or_a_list(tmp_path: Path) -> None:
         ("password_file: [a]", "password_file is to be a text"),
         ("password_file: a\npassword_command: b", "either password_file or password_command"),
         ("exclude: {a: b}", "exclude is to be a list of texts"),
+        ("cache_size: -1", "cache_size is to be a whole number"),
+        ("cache_size: 1.5", "cache_size is to be a whole number"),
+        ("cache_size: true", "cache_size is to be a whole number"),
         ("exclude: [1]", "exclude is to be a list of texts"),
+        ("limit_upload: -1", "limit_upload is to be a whole number"),
+        ("limit_upload: true", "limit_upload is to be a whole number"),
+        ("limit_download: [1]", "limit_download is to be a text"),
+        ("storage_options: 7", "storage_options is to be a mapping"),
+        ("storage_options: {1: x}", "a name in it is no text"),
+        ("storage_options: {a: {b: 2026-01-01}}", "storage_options.a.b is to be a text"),
+        ("storage_option: {}", "unknown key 'storage_option': did you mean 'storage_options'"),
+        ("profile: {}", "unknown key 'profile': did you mean 'profiles'"),
+        ("profiles: [a]", "profiles is to be a mapping"),
+        ("profiles: {a: b}", "profile a is to be a mapping"),
+        ("profiles: {a: {profiles: {}}}", "profile a: unknown key 'profiles'"),
+        ("profiles: {a: {exclud: x}}", "profile a: unknown key 'exclud': did you mean 'exclude'"),
+        ("profiles: {a: {repository: 7}}", "profile a: repository is to be a text"),
+        ("profiles: {a: {password_file: a, password_command: b}}", "profile a: give either"),
         ("- a\n- b", "not a mapping"),
         ("just words", "not a mapping"),
         ("a: [", "not YAML"),
@@ -92,3 +123,56 @@ def test_what_cannot_be_meant_is_refused_with_the_files_name(
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load_config(tmp_path / "nothing.yaml")
+
+
+PROFILES = """\
+repository: general
+password_file: pw
+cache_size: 7
+storage_options: {key: one, secret: two}
+profiles:
+  cloud:
+    repository: s3://bucket/x
+    password_command: [pass, show, x]
+    storage_options: {endpoint: 'https://x'}
+  disk: {backend: /disk, password_file: other}
+  same:
+"""
+
+
+def test_a_profile_says_what_differs(tmp_path: Path) -> None:
+    config = loaded(tmp_path, PROFILES)
+    assert config.repository == str(tmp_path / "general")
+    cloud, disk, same = (config.profiles[name] for name in ("cloud", "disk", "same"))
+    assert cloud.repository == "s3://bucket/x"
+    assert (cloud.password_file, cloud.password_command) == (None, ("pass", "show", "x"))
+    assert cloud.storage_options == {"endpoint": "https://x"}, "another store's secrets stay there"
+    assert cloud.cache_size == 7
+    assert (disk.repository, disk.password_file) == ("/disk", str(tmp_path / "other"))
+    assert disk.storage_options == {"key": "one", "secret": "two"}
+    assert same == replace(config, profiles={})
+
+
+def test_no_secret_is_in_the_repr(tmp_path: Path) -> None:
+    text = "storage_options: {secret: hush}\nprofiles: {a: {storage_options: {key: hush}}}"
+    assert "hush" not in repr(loaded(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "storage_options:\n  secret: *hush\n",
+        "storage_options:\n  secret: !hush x\n",
+        "storage_options:\n  secret: 'hush\n",
+        "storage_options:\n  secret: a: hush\n",
+        "storage_options:\n  secret: [hush\n",
+        'storage_options:\n  secret: "hush\\q"\n',
+        "storage_options: hush",
+        "storage_options: [hush]",
+        "storage_options: {secret: !!set {hush}}",
+    ],
+)
+def test_no_message_repeats_a_secret(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        loaded(tmp_path, text)
+    assert "hush" not in str(refused.value)

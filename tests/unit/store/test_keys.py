@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from holdfast.backend import MemoryBackend
+from holdfast.backend import Capabilities, MemoryBackend, ObjectInfo
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import (
     DamagedRepository,
@@ -318,6 +319,27 @@ def test_a_repository_is_made_once(original: MemoryBackend) -> None:
     with pytest.raises(RepositoryExists):
         new_store(original)
     assert {info.name: original.get(info.name) for info in original.list("")} == before
+
+
+def test_a_listing_that_lacks_a_repository_does_not_have_it_replaced(
+    original: MemoryBackend,
+) -> None:
+    class Plain(MemoryBackend):
+        @override
+        def capabilities(self) -> Capabilities:
+            return Capabilities(put_if_absent=False, local=False)
+
+        @override
+        def list(self, prefix: str) -> Iterator[ObjectInfo]:
+            return (info for info in super().list(prefix) if not prefix)
+
+    backend = Plain()
+    before = {info.name: original.get(info.name) for info in original.list("")}
+    for name, data in before.items():
+        backend.put(name, data)
+    with pytest.raises(RepositoryExists):
+        new_store(backend)
+    assert dict(backend._objects) == before
 
 
 def test_a_slot_of_a_crashed_init_is_no_repository_and_does_no_harm(

@@ -13,10 +13,12 @@ A, B = SnapshotId("a" * 32), SnapshotId("b" * 32)
 
 
 def test_a_label_comes_back_under_its_name() -> None:
-    store = new_store()
+    backend = MemoryBackend()
+    store = new_store(backend)
     name = store.put_label(A, b"record")
-    assert store.label_names() == {A: [name]}
-    assert store.label(A, name) == b"record"
+    size = backend.stat(store.label_object(A, name))
+    assert store.labels() == {A: {name: size}}
+    assert store.label(A, name) == store.label(A, name, size) == b"record"
     assert store.label(B, name) is None
 
 
@@ -26,9 +28,12 @@ def test_all_labels_are_listed_at_once_and_those_of_a_snapshot_alone() -> None:
     names = sorted(store.put_label(A, b"%d" % number) for number in range(3))
     other = store.put_label(B, b"")
     counted.calls.clear()
-    assert store.label_names() == {A: names, B: [other]}
-    assert store.label_names(B) == {B: [other]}
-    assert store.label_names(SnapshotId("c" * 32)) == {}
+    assert [(id_, list(found)) for id_, found in store.labels().items()] == [
+        (A, names),
+        (B, [other]),
+    ]
+    assert list(store.labels(B)[B]) == [other]
+    assert store.labels(SnapshotId("c" * 32)) == {}
     assert [call.verb for call in counted.calls] == ["list"] * 3
 
 
@@ -37,7 +42,7 @@ def test_what_others_left_there_is_ignored() -> None:
     store = new_store(backend)
     for stray in (f"labels/{A}", f"labels/{A}/x", f"labels/{A}/{B}/x", f"labels/x/{A}"):
         backend.put(stray, b"x")
-    assert store.label_names() == {}
+    assert store.labels() == {}
 
 
 @pytest.mark.parametrize("how", [flipped, lambda data: data[:20], lambda _: b""])
@@ -57,7 +62,7 @@ def test_a_label_is_deleted_once_or_twice() -> None:
     name = store.put_label(A, b"record")
     store.delete_label(A, name)
     store.delete_label(A, name)
-    assert store.label_names() == {}
+    assert store.labels() == {}
 
 
 def test_a_writer_labels_the_snapshot_that_it_will_make() -> None:
@@ -67,4 +72,4 @@ def test_a_writer_labels_the_snapshot_that_it_will_make() -> None:
         assert store.label(writer.id, name) == b"record"
     with store.rehearsal() as rehearsal:
         assert len(rehearsal.put_label(b"record")) == 32
-        assert store.label_names(rehearsal.id) == {}
+        assert store.labels(rehearsal.id) == {}

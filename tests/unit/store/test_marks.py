@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from holdfast.primitives.hashing import digest
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.store import Marks, Table
+from holdfast.store.filler import TREES
 from holdfast.store.pack import HEADER_SIZE, PackInfo, Placed, Segment
-from holdfast.store.writer import TREES
 
 
 def blob(number: int) -> BlobId:

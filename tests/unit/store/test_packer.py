@@ -57,7 +57,8 @@ class Run:
             self.backend, KEYS, SESSION, compressor or Compressor(3), pack_size, self._on_stored
         )
 
-    def _on_stored(self, info: PackInfo) -> None:
+    def _on_stored(self, info: PackInfo, pack: memoryview) -> None:
+        assert len(pack) == info.size
         with self._lock:
             self.stored.append(info)
 
@@ -114,7 +115,8 @@ def test_a_pack_is_announced_only_when_it_is_durable() -> None:
     run = Run(backend)
     seen = []
 
-    def on_stored(info: PackInfo) -> None:
+    def on_stored(info: PackInfo, pack: memoryview) -> None:
+        assert bytes(pack) == backend.get(object_name(info.name))
         seen.append(backend.stat(object_name(info.name)) == info.size)
 
     run.packer._on_stored = on_stored
@@ -289,7 +291,7 @@ def test_what_a_worker_runs_into_is_raised_and_raised_again() -> None:
 def test_a_failure_in_what_is_told_of_packs_is_raised_too() -> None:
     run = Run()
 
-    def on_stored(_: PackInfo) -> None:
+    def on_stored(*_: object) -> None:
         raise BackendError("index/x", "no index")
 
     run.packer._on_stored = on_stored

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.backend import Call, Fail, Faulty, MemoryBackend, ObjectInfo
-from holdfast.errors import AccessDenied, DamagedRepository
+from holdfast.errors import AccessDenied, BackendError, DamagedRepository
 from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName, random_name
@@ -228,6 +228,19 @@ def test_a_listing_that_lacks_the_announcement_is_noticed() -> None:
     store = new_store(Stale())
     with pytest.raises(DamagedRepository, match="listings cannot be relied upon"):
         store.reclaim({}, SILENCE).condemn({ONE})
+
+
+def test_what_is_put_to_try_listings_goes_when_only_its_answer_is_lost() -> None:
+    def is_trial(call: Call) -> bool:
+        return call.verb == "put" and "/ffffffff" in call.name
+
+    backend = MemoryBackend()
+    reclaim = new_store(Faulty(backend, Fail(is_trial, done=True))).reclaim({}, SILENCE)
+    with pytest.raises(BackendError, match="but done"):
+        reclaim.check_snapshots_listed()
+    with pytest.raises(BackendError, match="but done"), reclaim.guarded("0" * 32):
+        pass
+    assert [*backend.list("snapshots/"), *backend.list("sessions/")] == []
 
 
 def test_a_storage_that_lets_nothing_be_deleted_is_found_out_first(place: Place) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
 from holdfast.backend import (
+    Backend,
     Buffer,
     Capabilities,
     Fail,
@@ -15,9 +17,12 @@ from holdfast.backend import (
     MemoryBackend,
     NoFault,
     ReadOnly,
+    Retrying,
     nth,
+    since,
 )
-from holdfast.clock import SYSTEM_CLOCK
+from holdfast.backend.retry import DEADLINE
+from holdfast.clock import SYSTEM_CLOCK, SystemClock
 from holdfast.errors import (
     AccessDenied,
     BackendError,
@@ -25,6 +30,7 @@ from holdfast.errors import (
     ObjectExists,
     SessionLost,
     StorageFull,
+    StorageUnavailable,
 )
 from holdfast.overrides import override
 from holdfast.primitives import codec
@@ -44,13 +50,29 @@ PACK = "ab" * 32 + "-01234567"
 
 
 def session(
-    backend: MemoryBackend | Faulty | ReadOnly,
+    backend: Backend,
     clock: ManualClock | None = None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> Session:
     made = Session(backend, KEYS, clock or SYSTEM_CLOCK, {"host": "h"})
     made.on_tick = on_tick
     return made
+
+
+class Instant(SystemClock):
+    """A clock on which waiting for a storage takes no time."""
+
+    def __init__(self) -> None:
+        self.waited = 0.0
+
+    @override
+    def monotonic(self) -> float:
+        return self.waited
+
+    @override
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waited += seconds
+        return event.is_set()
 
 
 def names(backend: MemoryBackend, folder: str = "") -> list[str]:
@@ -208,9 +230,73 @@ def test_a_commit_that_was_not_done_fails(
     broken = Faulty(backend, Fail(lambda call: call.verb == "put_if_absent", error))
     with session(broken) as mine, pytest.raises(BackendError, match="planned"):
         mine.commit(b"snapshot")
-    # Over a network the request may still get through, unless the storage has refused it.
-    is_in_doubt = error is BackendError and not backend.capabilities().local
+    # Over a network it may still get through: what was refused may be its repetition only.
+    is_in_doubt = not backend.capabilities().local
     assert names(backend) == [f"sessions/{mine.id.hex()}"] * is_in_doubt
+
+
+class Slow(MemoryBackend):
+    """A storage behind a wire, where requests go on that nobody waits for any more."""
+
+    def __init__(self, *errors: BaseException, put_if_absent: bool = True) -> None:
+        super().__init__()
+        self._errors = list(errors)
+        self._put_if_absent = put_if_absent
+        self.on_their_way: list[tuple[str, bytes]] = []
+
+    @override
+    def capabilities(self) -> Capabilities:
+        return Capabilities(put_if_absent=self._put_if_absent, local=False)
+
+    @override
+    def put(self, name: str, data: Buffer) -> None:
+        self._send(name, data)
+        super().put(name, data)
+
+    @override
+    def put_if_absent(self, name: str, data: Buffer) -> None:
+        self._send(name, data)
+        super().put_if_absent(name, data)
+
+    def _send(self, name: str, data: Buffer) -> None:
+        if name.startswith("snapshots/") and self._errors:
+            self.on_their_way.append((name, bytes(data)))
+            raise self._errors.pop(0)
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        (StorageUnavailable("a", "no answer"), AccessDenied("a", "expired")),
+        (StorageUnavailable("a", "no answer"), StorageFull("a", "full")),
+        (KeyboardInterrupt(),),
+    ],
+    ids=["refused", "full", "Ctrl-C"],
+)
+@pytest.mark.parametrize("put_if_absent", [True, False])
+def test_a_session_stays_as_long_as_its_commit_may_get_through(
+    errors: tuple[BaseException, ...], *, put_if_absent: bool
+) -> None:
+    backend = Slow(*errors, put_if_absent=put_if_absent)
+    retrying = Retrying(backend, Instant())
+    with pytest.raises(type(errors[-1])), session(retrying) as mine:
+        mine.commit(b"snapshot")
+    assert backend.on_their_way
+    assert names(backend) == [f"sessions/{mine.id.hex()}"]
+
+
+def test_a_commit_that_is_decided_is_in_doubt_no_more() -> None:
+    done = Slow()
+    with session(done) as mine:
+        mine.commit(b"snapshot")
+    assert names(done) == [f"snapshots/{mine.id.hex()}"]
+    lost = Slow()
+    with session(lost) as mine:
+        name = f"snapshots/{mine.id.hex()}"
+        lost.put(name, seal_object(ObjectType.ABORTED, KEYS, name, codec.pack({})))
+        with pytest.raises(SessionLost):
+            mine.commit(b"snapshot")
+    assert names(lost) == [name]
 
 
 def test_a_lost_answer_is_no_commit_when_an_abort_was_first() -> None:
@@ -257,6 +343,18 @@ def test_a_session_that_others_cleared_away_ends_quietly() -> None:
     with session(backend) as mine:
         backend.delete(f"sessions/{mine.id.hex()}")
         assert not mine.still_announced()
+
+
+def test_a_session_does_not_wait_for_each_of_its_objects_when_the_storage_is_gone() -> None:
+    backend = MemoryBackend()
+    mine = session(backend)
+    mine._beats = 96
+    clock = Instant()
+    gone = Faulty(backend, Fail(since(1), StorageUnavailable))
+    mine._backend = Retrying(gone, clock)
+    mine.end()
+    assert clock.waited <= DEADLINE
+    assert len({call.name for call in gone.calls}) == 1
 
 
 def test_a_session_that_cannot_be_announced_does_not_begin() -> None:

@@ -36,8 +36,9 @@ from holdfast.primitives.ids import BlobId
 from holdfast.store import Kind, Rehearsal, Store, Writer
 from holdfast.store.config import encode_config
 from holdfast.store.envelope import ObjectType, seal_object
+from holdfast.store.filler import OPEN_GROUPS
 from holdfast.store.packer import SEGMENT_SIZE
-from holdfast.store.writer import INDEX_INTERVAL, OPEN_GROUPS
+from holdfast.store.writer import INDEX_INTERVAL
 from holdfast.testing.repositories import SETTINGS, ManualClock, copied, new_store, reopened
 
 SMALL = ("small", 0)
@@ -196,7 +197,7 @@ def test_many_groups_are_filled_in_bounded_memory(backend: MemoryBackend) -> Non
             for uid in range(5 * OPEN_GROUPS):
                 contents.append(b"%d %d" % (turn, uid))
                 blobs.append(writer.save_data(memoryview(contents[-1]), ("small", uid)))
-                assert len(writer._filling) <= OPEN_GROUPS
+                assert len(writer._filler._open) <= OPEN_GROUPS
         writer.flush()
     assert load_all(backend, blobs) == contents
 

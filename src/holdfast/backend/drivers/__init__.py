@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from holdfast.backend.drivers.driver import Driver, Options
+from holdfast.backend.drivers.azure import AzureDriver
+from holdfast.backend.drivers.driver import Driver, Options, UnconditionalError
+from holdfast.backend.drivers.gcs import GcsDriver
 from holdfast.backend.drivers.memory import MemoryDriver
+from holdfast.backend.drivers.other import OtherDriver, check_protocol
 from holdfast.backend.drivers.s3 import S3Driver
-from holdfast.errors import UsageError
+from holdfast.backend.drivers.sftp import SftpDriver
 
-__all__ = ["Driver", "Options", "driver_class"]
+__all__ = ["Driver", "Options", "UnconditionalError", "driver_class"]
 
 _CLASSES: dict[str, type[Driver]] = {
+    "abfs": AzureDriver,
+    "abfss": AzureDriver,
+    "az": AzureDriver,
+    "azure": AzureDriver,
+    "gcs": GcsDriver,
+    "gs": GcsDriver,
     "memory": MemoryDriver,
     "s3": S3Driver,
     "s3a": S3Driver,
+    "sftp": SftpDriver,
+    "ssh": SftpDriver,
 }
 
 
@@ -20,12 +31,9 @@ def driver_class(protocol: str) -> type[Driver]:
     """What a kind of store is used through.
 
     Raises:
-        UsageError: it is not known.
+        UsageError: it is not known, or no store.
     """
-    try:
+    if protocol in _CLASSES:
         return _CLASSES[protocol]
-    except KeyError:
-        raise UsageError(
-            f"{protocol}:// locations are not supported: there are a directory's path, file://, "
-            f"{', '.join(f'{name}://' for name in sorted(_CLASSES))}"
-        ) from None
+    check_protocol(protocol, _CLASSES)
+    return OtherDriver

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 _LIBRARIES = ("aiohttp", "aiobotocore", "azure", "botocore", "google", "paramiko", "requests")
 """Libraries below drivers, whose errors that are no answer mean that there was none."""
+_GARBLED = "aiohttp.http_exceptions"
+"""Where errors of aiohttp come from that carry a status which no store has sent."""
 _TRANSPORT = re.compile(
     r"(?i)timeout|connect|closed|incomplete|payload|httpclient|servicere(quest|sponse)|"
     r"responseparser|ssh|transport"
@@ -46,6 +48,8 @@ class Answer(NamedTuple):
 def answer_in(error: BaseException) -> Answer | None:
     """The store's answer that an error or one of its causes tells of; None when none does."""
     for each in _chain(error):
+        if type(each).__module__ == _GARBLED:
+            continue
         status, code = _status(each)
         if status:
             return Answer(status, code, _retry_after(each))
@@ -73,7 +77,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if each is None:
             return
         yield each
-        each = each.__cause__ or each.__context__
+        # Beyond a suppressed context is what was handled when this one was raised: another request.
+        each = each.__cause__ if each.__suppress_context__ else each.__context__
 
 
 def _status(error: BaseException) -> tuple[int, str]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import ClassVar, Self, TypeAlias, TypeVar
+from urllib.parse import quote, quote_plus, unquote
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 
+from holdfast.backend.base import Leftover
 from holdfast.backend.drivers.answers import Answer, answer_in, is_transport
 from holdfast.errors import (
     AccessDenied,
@@ -25,11 +29,14 @@ from holdfast.errors import (
 _log = logging.getLogger(__name__)
 
 Options: TypeAlias = Mapping[str, object]
+_Found = TypeVar("_Found")
 
 TIMEOUT = 120.0
 """Seconds that a request may take, besides what its bytes take."""
 SLOWEST = 16 << 10
 """Bytes a second below which a request is thought to have stalled."""
+WHOLE = 64 << 20
+"""Bytes of the largest object that is read whole, for which there must be time."""
 
 _REFUSED = frozenset({401, 403})
 _BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -43,6 +50,8 @@ _KINDS = (
     (FileExistsError, ObjectExists, "the object there stays as it is"),
     ((FileNotFoundError, NotADirectoryError, IsADirectoryError), ObjectNotFound, "no such object"),
 )
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+"""What file systems of fsspec call the time when an object was stored."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _WAIT = frozenset({errno.EBUSY, errno.EAGAIN, errno.EREMOTEIO})
 _SIGNED = re.compile(
@@ -52,6 +61,10 @@ _SIGNED = re.compile(
 _SECRET = re.compile(r"(?i)key|secret|token|password|passphrase|credential|connection_string|sas")
 _SHORT = 4
 """Characters of a value that is not looked for in messages: it would be anywhere."""
+
+
+class UnconditionalError(BackendError):
+    """The store does not know requests that depend on a condition."""
 
 
 class Driver:
@@ -77,6 +90,8 @@ class Driver:
     names: ClassVar[Mapping[str, str]] = {}
     """Protocols of URIs that fsspec calls otherwise."""
     conditional = True
+    has_folders = False
+    """Whether folders stay behind when the objects in them are gone."""
     gone = frozenset({"NoSuchBucket", "ContainerNotFound"})
     """The store's words for a bucket that does not exist."""
     advice: ClassVar[Mapping[str, str]] = {}
@@ -87,11 +102,10 @@ class Driver:
     def __init__(self, location: str, protocol: str, path: str, options: Options) -> None:
         self.location = location
         self.root = path
-        self._secrets = [
-            str(value)
-            for name, value in _flat(options)
-            if _SECRET.search(name) and len(str(value)) > _SHORT
-        ]
+        self._secrets: list[str] = []
+        for name, value in _flat(options):
+            if _SECRET.search(name):
+                self._hide(str(value))
         self._fs = self._connect(protocol, options)
 
     def _connect(self, protocol: str, options: Options) -> fsspec.AbstractFileSystem:
@@ -117,7 +131,7 @@ class Driver:
             raise cls._not_installed(location) from None
         told: Mapping[str, object] = kind._get_kwargs_from_urls(uri)  # noqa: SLF001 - as fsspec.core does
         path: str = kind._strip_protocol(uri)  # noqa: SLF001 - as above
-        return cls(location, protocol, path, {**told, **options})
+        return cls(location.partition("?")[0], protocol, path, {**told, **options})
 
     @classmethod
     def _not_installed(cls, location: str) -> UsageError:
@@ -137,7 +151,7 @@ class Driver:
     def read(self, path: str, part: tuple[int, int] | None) -> bytes:
         """An object, or its bytes from the first to before the second number, or fewer."""
         start, end = part or (None, None)
-        size = 0 if part is None else part[1] - part[0]
+        size = WHOLE if part is None else part[1] - part[0]
         try:
             found: bytes = self._run("cat_file", path, start=start, end=end, size=size)
         except Exception as error:
@@ -157,6 +171,13 @@ class Driver:
         size = info.get("size")
         return size if info.get("type") == "file" and isinstance(size, int) else None
 
+    def _is_there(self, path: str) -> bool:
+        """Whether there is an object of a path, as far as this may be asked."""
+        try:
+            return self.size(path) is not None
+        except Exception:  # noqa: BLE001 - of whichever library; what was wrong before is told
+            return False
+
     def files(self, folder: str) -> Iterable[tuple[str, int]]:
         """Path and size of every object in a folder and below; none when there is no folder."""
         try:
@@ -174,6 +195,33 @@ class Driver:
         """Delete an object; a store that would not say that it is missing may say nothing."""
         self._run("rm_file", path)
 
+    def leftovers(self) -> Iterable[Leftover]:
+        """What killed writers left below the root, by paths; only where they may leave anything."""
+        return ()
+
+    def modified(self, path: str) -> datetime | None:
+        """When an object was stored, by the store's clock; None when it does not tell."""
+        info: Mapping[str, object] = self._run("info", path)
+        told = next((info[name] for name in _TIMES if info.get(name)), None)
+        try:
+            when = datetime.fromisoformat(told) if isinstance(told, str) else told
+        except ValueError:
+            return None
+        if not isinstance(when, datetime):
+            return None
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+    def remove_folders(self) -> None:
+        """Remove the folder and those below it, as far as nothing is in them."""
+        if not self.has_folders:
+            return
+        with suppress(FileNotFoundError):
+            found = self._fs.find(self.root, withdirs=True, detail=True)
+            below = [path for path, info in found.items() if info.get("type") == "directory"]
+            for path in [*sorted(below, reverse=True), self.root]:
+                with suppress(OSError):  # something is in it
+                    self._fs.rmdir(path)
+
     def close(self) -> None:
         """Let go of connections."""
 
@@ -189,7 +237,7 @@ class Driver:
         """
         if isinstance(error, BackendError):
             return error
-        if isinstance(error, MemoryError | AssertionError):
+        if isinstance(error, MemoryError | AssertionError | NameError):
             return None
         text = self.redacted(f"{type(error).__name__}: {error}")
         _log.debug("%s %s: %s", verb, name, text)
@@ -203,6 +251,12 @@ class Driver:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return _SIGNED.sub(r"\1***", text)[:500]
+
+    def _hide(self, secret: str) -> None:
+        """Have it left out of texts, and what stands for it in addresses."""
+        forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), unquote(secret)}
+        found = {*self._secrets, *(form for form in forms if len(form) > _SHORT)}
+        self._secrets = sorted(found, key=len, reverse=True)  # one may hold another
 
     def _answered(self, verb: str, name: str, told: Answer, text: str) -> BackendError:
         """What an answer of the store means; its own words before its status."""
@@ -250,6 +304,11 @@ class Driver:
             return getattr(fs, method)(*args, **named)
         timeout = TIMEOUT + size / SLOWEST
         return sync(fs.loop, getattr(fs, f"_{method}"), *args, timeout=timeout, **named)
+
+    def _wait(self, work: Callable[[], Awaitable[_Found]], size: int = 0) -> _Found:
+        """Let the file system's loop work, for at most as long as so many bytes may take."""
+        found: _Found = sync(self._fs.loop, work, timeout=TIMEOUT + size / SLOWEST)
+        return found
 
 
 def _flat(options: Options) -> Iterable[tuple[str, object]]:

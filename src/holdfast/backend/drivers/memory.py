@@ -15,6 +15,8 @@ _LOCK: Final = threading.Lock()
 class MemoryDriver(Driver):
     """A folder of it."""
 
+    has_folders = True
+
     @override
     def create(self, path: str, data: bytes) -> None:
         """See `Driver.create`."""

@@ -4,31 +4,45 @@ Own options, besides those of s3fs: ``endpoint`` (also AWS_S3_ENDPOINT), ``regio
 ``storage_class`` (of packs), ``sse`` and ``sse_kms_key_id`` (server-side encryption), and
 ``object_lock_days`` with ``object_lock_mode``: nothing but what marks running work can be deleted
 for good, by anybody, before so many days have passed.
+
+Every object is sent in one request, so there is never part of one. What is sent is signed with its
+SHA-256, or over TLS to Amazon itself has a CRC, so the store refuses what was damaged on its way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import ClassVar, Final
+
+from fsspec.asyn import sync
 
 from holdfast import environment
 from holdfast.backend.drivers.answers import Answer
-from holdfast.backend.drivers.driver import Driver, Options
-from holdfast.clock import SYSTEM_CLOCK
-from holdfast.errors import AccessDenied, BackendError, ObjectUnreadable, UsageError
+from holdfast.backend.drivers.driver import WHOLE, Driver, Options, UnconditionalError
+from holdfast.backend.drivers.options import Lock, is_pack, one_of, texts
+from holdfast.errors import (
+    AccessDenied,
+    BackendError,
+    ObjectUnreadable,
+    StorageFull,
+    StorageUnavailable,
+    UsageError,
+)
 from holdfast.overrides import override
 
-_DAY: Final = timedelta(days=1)
 _UNSPLIT = 1 << 30
 """Bytes of a part of an upload: objects are smaller, so all go in one request and are never
 there in part."""
 _CONNECT: Final = 10
 _SILENT: Final = 60
 """Seconds without a byte after which a request is given up."""
+_CLOSING: Final = 10
+"""Seconds that closing connections may take."""
 _CONNECTIONS: Final = 16
-_PASSING = ("sessions/", "gc/")
-"""Folders of objects that must be deleted soon, so are never locked."""
+_MODES = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
 
 _OPTIONS = frozenset(
     {
@@ -42,17 +56,47 @@ _OPTIONS = frozenset(
     }
 )
 
-_WORDS: Mapping[str, str] = {
-    "ExpiredToken": "the credentials have expired: get new ones and run this again",
-    "InvalidAccessKeyId": "the access key is not known: see AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is wrong: see AWS_SECRET_ACCESS_KEY",
-    "RequestTimeTooSkewed": "this machine's clock is wrong by more than 15 minutes: set it",
+_EXPIRED = (AccessDenied, "the credentials have expired: get new ones and run this again")
+_UNKNOWN = (AccessDenied, "the access key is not known: see AWS_ACCESS_KEY_ID")
+_FULL = (StorageFull, "no space is left, or a quota is reached")
+_ELSEWHERE = (BackendError, "the bucket is in another region: set AWS_DEFAULT_REGION")
+_CODES: Mapping[str, tuple[type[BackendError], str]] = {
+    "ExpiredToken": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
+    "InvalidToken": (AccessDenied, "the session token is wrong: see AWS_SESSION_TOKEN"),
+    "InvalidAccessKeyId": _UNKNOWN,
+    "XAdminUserNotFound": _UNKNOWN,  # versitygw
+    "SignatureDoesNotMatch": (
+        AccessDenied,
+        "the secret key is wrong: see AWS_SECRET_ACCESS_KEY",
+    ),
+    "RequestTimeTooSkewed": (
+        AccessDenied,
+        "this machine's clock is wrong by more than 15 minutes: set it",
+    ),
+    "InvalidObjectState": (
+        ObjectUnreadable,
+        "it is archived: restore it from the archive tier first",
+    ),
+    "QuotaExceeded": _FULL,
+    "XMinioStorageFull": _FULL,  # MinIO
+    "PermanentRedirect": _ELSEWHERE,
+    "TemporaryRedirect": _ELSEWHERE,
+    "AuthorizationHeaderMalformed": _ELSEWHERE,
+    "301": _ELSEWHERE,
+    "307": _ELSEWHERE,
+    "NotImplemented": (UnconditionalError, "it cannot do what it was asked for"),
+    # These blame the request, which was spoilt or cut off on its way.
+    "BadDigest": (StorageUnavailable, "what arrived is not what was sent"),
+    "XAmzContentSHA256Mismatch": (StorageUnavailable, "what arrived is not what was sent"),
+    "IncompleteBody": (StorageUnavailable, "not all that was sent has arrived"),
+    "RequestTimeout": (StorageUnavailable, "what was sent came too slowly"),
 }
-
-
-_ELSEWHERE = frozenset(
-    {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "301", "307"}
-)
+"""What S3's words for errors mean, where the status that comes with them does not tell."""
+_NOT_FOUND = 404
+_MISSING = frozenset({"NoSuchKey", "NoSuchVersion"})
+"""What says of an object that it is not there; any other 404 is about something else, or does not
+come from the store."""
 
 
 class S3Driver(Driver):
@@ -69,16 +113,16 @@ class S3Driver(Driver):
     }
 
     def __init__(self, location: str, protocol: str, path: str, options: Options) -> None:
-        own = {name: _text(name, options[name]) for name in _OPTIONS if name in options}
+        own = texts(options, _OPTIONS)
         rest = {name: value for name, value in options.items() if name not in _OPTIONS}
         self._all: dict[str, object] = {}
-        if "sse" in own:
-            self._all["ServerSideEncryption"] = own["sse"]
+        if "sse" in own or "sse_kms_key_id" in own:
+            self._all["ServerSideEncryption"] = own.get("sse", "aws:kms")
         if "sse_kms_key_id" in own:
-            self._all |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": own["sse_kms_key_id"]}
+            self._all["SSEKMSKeyId"] = own["sse_kms_key_id"]
         self._packs = {"StorageClass": own["storage_class"]} if "storage_class" in own else {}
-        self._lock_days = _days(own.get("object_lock_days"))
-        self._lock_mode = own.get("object_lock_mode", "GOVERNANCE").upper()
+        self._lock = Lock(own)
+        self._lock_mode = one_of(own, "object_lock_mode", _MODES) or "GOVERNANCE"
         endpoint = own.get("endpoint") or environment.variable("AWS_S3_ENDPOINT")
         if endpoint:
             rest.setdefault("endpoint_url", endpoint)
@@ -89,6 +133,7 @@ class S3Driver(Driver):
             "read_timeout": _SILENT,
             "max_pool_connections": _CONNECTIONS,
             "retries": {"max_attempts": 0},  # that is done above, for all stores alike
+            **_checksums(is_amazon="endpoint_url" not in rest),
             **_named(rest, "config_kwargs"),
         }
         super().__init__(location, protocol, path, rest)
@@ -97,12 +142,12 @@ class S3Driver(Driver):
     @override
     def put(self, path: str, data: bytes) -> None:
         """See `Driver.put`."""
-        self._run("pipe_file", path, data, size=len(data), **self._how(path))
+        self._store(path, data)
 
     @override
     def create(self, path: str, data: bytes) -> None:
         """See `Driver.create`."""
-        self._run("pipe_file", path, data, mode="create", size=len(data), **self._how(path))
+        self._store(path, data, mode="create")
 
     @override
     def read(self, path: str, part: tuple[int, int] | None) -> bytes:
@@ -110,67 +155,116 @@ class S3Driver(Driver):
         if part is not None:
             return super().read(path, part)
         # With more it would ask for the size first.
-        found: bytes = self._run("cat_file", path, max_concurrency=1)
+        found: bytes = self._run("cat_file", path, max_concurrency=1, size=WHOLE)
         return found
 
     @override
     def size(self, path: str) -> int | None:
         """See `Driver.size`."""
-        bucket, _, key = path.partition("/")
-        try:
+        bucket, key, _ = self._fs.split_path(path)
+        with suppress(FileNotFoundError):
             # `info` would go on and look for a folder of that name.
             head: Mapping[str, object] = self._run("call_s3", "head_object", Bucket=bucket, Key=key)
-        except FileNotFoundError:
-            return None
-        size = head["ContentLength"]
-        return size if isinstance(size, int) else None
+            return int(str(head["ContentLength"]))
+        # An answer to HEAD cannot say what is missing, the object or the bucket; this can.
+        page = self._run("call_s3", "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+        return next((size for name, size in _entries(page) if name == key), None)
 
     @override
-    def files(self, folder: str) -> Iterable[tuple[str, int]]:
+    def files(self, folder: str) -> Iterator[tuple[str, int]]:
         """See `Driver.files`."""
-        # `find` asks twice more about a folder that is empty.
-        found: Iterable[Mapping[str, object]] = self._run("lsdir", folder, delimiter="")
-        return [
-            (str(info["name"]), size)
-            for info in found
-            if info.get("type") == "file" and isinstance(size := info.get("size"), int)
-        ]
+        # `find` asks twice more about a folder that is empty, and all pages would share one
+        # request's time.
+        bucket, key, _ = self._fs.split_path(folder)
+        prefix = key and key + "/"
+        what: dict[str, str] = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            page: Mapping[str, object] = self._run("call_s3", "list_objects_v2", what)
+            yield from (
+                (f"{bucket}/{name}", size) for name, size in _entries(page) if name != prefix
+            )
+            if not page["IsTruncated"]:
+                return
+            token = page.get("NextContinuationToken")
+            if not isinstance(token, str) or what.get("ContinuationToken") == token:
+                raise StorageUnavailable("", f"{self.location}: a listing breaks off")
+            what["ContinuationToken"] = token
 
-    def _how(self, path: str) -> dict[str, object]:
+    @override
+    def close(self) -> None:
+        """See `Driver.close`."""
+        client = self._fs._s3  # noqa: SLF001 - s3fs closes it only when it is garbage
+        if client is not None:
+            sync(self._fs.loop, client.close, timeout=_CLOSING)
+
+    def how_others(self) -> dict[str, object]:
+        """What objects are stored with that are no part of a repository.
+
+        Raises:
+            UsageError: they would be locked.
+        """
+        self._lock.check_others()
+        return {**self._all, **self._packs}
+
+    def _store(self, path: str, data: bytes, **named: str) -> None:
+        how = self._how(path, data)
+        answer: object = self._run("pipe_file", path, data, size=len(data), **named, **how)
+        match answer:
+            case {"ETag": str(tag)} if tag:
+                return
+            case _:
+                # Something between here and the store may say yes to anything.
+                raise StorageUnavailable("", f"{self.location}: an answer is not the store's")
+
+    def _how(self, path: str, data: bytes) -> dict[str, object]:
         """What an object is stored with."""
         name = path[len(self.root) :].lstrip("/")
-        how = {**self._all, **(self._packs if name.startswith("data/") else {})}
-        if self._lock_days and not name.startswith(_PASSING):
-            until = datetime.fromtimestamp(SYSTEM_CLOCK.now_ns() / 1e9, UTC)
-            how["ObjectLockMode"] = self._lock_mode
-            how["ObjectLockRetainUntilDate"] = until + self._lock_days * _DAY
-        how["chunksize"] = _UNSPLIT
+        how = {**self._all, **(self._packs if is_pack(name) else {}), "chunksize": _UNSPLIT}
+        until = self._lock.until(name)
+        if until is not None:
+            how |= {"ObjectLockMode": self._lock_mode, "ObjectLockRetainUntilDate": until}
+            # Whatever is locked must have a checksum in a header that all stores know.
+            digest = hashlib.md5(data, usedforsecurity=False).digest()
+            how["ContentMD5"] = base64.b64encode(digest).decode()
         return how
 
     @override
     def _answered(self, verb: str, name: str, told: Answer, text: str) -> BackendError:
-        if told.code in _WORDS:
-            return AccessDenied(name, f"{self.location}: {_WORDS[told.code]}")
-        if told.code == "InvalidObjectState":
-            return ObjectUnreadable(name, "it is archived: restore it from the archive tier first")
-        if told.code in _ELSEWHERE:
-            problem = "the bucket is in another region: set AWS_DEFAULT_REGION"
-            return BackendError(name, f"{self.location}: {problem}")
+        if told.code in _CODES:
+            kind, problem = _CODES[told.code]
+            return kind(name, f"{self.location}: {problem}")
+        if told.status == _NOT_FOUND and told.code not in _MISSING | self.gone:
+            return BackendError(name, f"{self.location}: {text}")
         return super()._answered(verb, name, told, text)
 
 
-def _text(name: str, value: object) -> str:
-    if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
-        return str(value)
-    raise UsageError(f"storage option {name}: a text is needed")
+def _checksums(*, is_amazon: bool) -> dict[str, object]:
+    """When checksums are sent beside the signature, and looked at in answers.
+
+    By default botocore sends a CRC, over TLS behind the data in chunks, which many stores other
+    than Amazon's refuse; without it the SHA-256 of what is sent is signed, which all know. What is
+    read has seals of our own.
+    """
+    found: dict[str, object] = {"response_checksum_validation": "when_required"}
+    if not is_amazon and environment.variable("AWS_REQUEST_CHECKSUM_CALCULATION") is None:
+        found["request_checksum_calculation"] = "when_required"
+    return found
 
 
-def _days(text: str | None) -> int:
-    if text is None:
-        return 0
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"storage option object_lock_days: {text!r} is no number of days")
-    return int(text)
+def _entries(page: Mapping[str, object]) -> Iterable[tuple[str, int]]:
+    """Key and size of the objects on a page of a listing.
+
+    Raises:
+        StorageUnavailable: it is none. An answer that is empty or cut off must not pass for the
+            listing of an empty folder.
+    """
+    match page:
+        case {"IsTruncated": bool(), "Contents": list(contents)}:
+            return [(each["Key"], each["Size"]) for each in contents]
+        case {"IsTruncated": bool()}:
+            return []
+        case _:
+            raise StorageUnavailable("", "an answer is no listing")
 
 
 def _named(options: Mapping[str, object], name: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
-from holdfast.cli.params import RepositoryOptions, repository_options
+from holdfast.cli.params import RepositoryOptions, other_storage_option, repository_options
 from holdfast.cli.text import count, size
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class CopyOptions(RepositoryOptions):
     snapshot: tuple[str, ...]
     to: tuple[str, ...]
     to_password_file: tuple[str, ...]
+    other_storage_option: tuple[str, ...]
     host: str | None
     tag: tuple[str, ...]
     path: tuple[str, ...]
@@ -45,6 +46,7 @@ class CopyOptions(RepositoryOptions):
     metavar="FILE",
     help="File that holds the password of the target; one for all, or one for each --to.",
 )
+@other_storage_option("to", "the targets")
 @click.option("--host", metavar="NAME", help="Only snapshots of this host.")
 @click.option("--tag", multiple=True, metavar="TAG", help="Only those with all of these tags.")
 @click.option("--path", multiple=True, metavar="PATH", help="Only backups of all of these paths.")
@@ -85,7 +87,9 @@ def _targets(connect: Connector, options: CopyOptions, stack: ExitStack) -> list
     if len(files) != len(options["to"]):
         raise UsageError("give --to-password-file once, or once for each --to, in their order")
     return [
-        stack.enter_context(connect.open_other(location, file, "TO"))
+        stack.enter_context(
+            connect.open_other(location, file, options["other_storage_option"], "TO")
+        )
         for location, file in zip(options["to"], files, strict=True)
     ]
 

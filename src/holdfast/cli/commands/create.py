@@ -14,24 +14,27 @@ from click.core import ParameterSource
 
 from holdfast import UsageError
 from holdfast.cli.bar import progress_bar
-from holdfast.cli.connect import Connector
-from holdfast.cli.exit_codes import ExitCode
+from holdfast.cli.connect import Connector, other_options
+from holdfast.cli.exit_codes import ExitCode, exit_code_of
+from holdfast.cli.jointly import backed_up, only_repository, opened_repositories
 from holdfast.cli.output import Output, complain
 from holdfast.cli.params import (
     GroupKey,
     OptionalValue,
     OptionalValues,
-    RepositoryOptions,
+    RepositoriesOptions,
     group_keys,
     last_moment,
     moment,
-    repository_options,
+    other_storage_option,
+    repositories_options,
     size_in_bytes,
 )
 from holdfast.cli.text import count, duration, size
 
 if TYPE_CHECKING:
-    from holdfast import BackupResult, Repository
+    from holdfast import BackupResult, BackupToResult, Repository, SourceProblem
+    from holdfast.engine.plan import TreeOptions
     from holdfast.progress import ProgressCallback
 
 P = ParamSpec("P")
@@ -55,15 +58,17 @@ _FOR_TREES = (
     "force",
     "skip_if_unchanged",
     "dry_run",
+    "other_storage_option",
 )
 """Options that mean nothing for a stream; they are refused there, not ignored."""
 
 
-class CreateOptions(RepositoryOptions):
+class CreateOptions(RepositoriesOptions):
     """What `create` is told."""
 
     path: tuple[str, ...]
     source: tuple[str, ...]
+    other_storage_option: tuple[str, ...]
     files_from: tuple[str, ...]
     stdin: str | None
     command: str | None
@@ -91,8 +96,13 @@ def _what_options(command: Callable[P, T]) -> Callable[P, T]:
     for option in reversed(
         (
             click.option(
-                "-s", "--source", multiple=True, metavar="PATH", help="As PATH; may be repeated."
+                "-s",
+                "--source",
+                multiple=True,
+                metavar="PATH",
+                help="As PATH; may be repeated. Or one URI such as s3://bucket/data.",
             ),
+            other_storage_option("source", "the store that a URI names as the source"),
             click.option(
                 "--files-from",
                 multiple=True,
@@ -176,12 +186,17 @@ def _how_options(command: Callable[P, T]) -> Callable[P, T]:
     "create", cls=OptionalValues, short_help="Back up files and directories into a snapshot."
 )
 @click.argument("path", nargs=-1, metavar="[PATH]... [-- CMD [ARG]...]")
-@repository_options
+@repositories_options
 @_what_options
 @_how_options
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[CreateOptions]) -> ExitCode:
-    """Back up files and directories, a stream, or a command's output into one snapshot.
+    """Back up files and directories, a folder of a store, a stream, or a command's output.
+
+    With several -b, files are read once for all. A repository that fails does not keep the others
+    from their snapshot. The password of those after the first comes from -p (one for all, or one
+    for each -b, in their order), from HOLDFAST_OTHER_PASSWORD, HOLDFAST_OTHER_PASSWORD_FILE or
+    HOLDFAST_OTHER_PASSWORD_COMMAND, or is asked for.
 
     Exit code 3: the snapshot was made, but some source items could not be read.
     """
@@ -189,20 +204,40 @@ def command(connect: Connector, **options: Unpack[CreateOptions]) -> ExitCode:
     paths = [] if is_stream else _paths(options)
     if is_stream:
         _check_stream(options)
+    elif len(options["repository"]) > 1:
+        return _create_in_several(connect, paths, options)
+    location, password_file = only_repository(options)
     with (
-        connect.open(options["repository"], options["password_file"]) as repo,
+        connect.open(location, password_file) as repo,
         progress_bar(connect.output, "backing up") as progress,
     ):
         if is_stream:
             result = _back_up_stream(repo, options, progress)
         else:
-            exclude = (*connect.config.exclude, *options["exclude"])
-            result = _back_up(repo, paths, exclude, options, progress)
+            result = repo.backup(
+                paths,
+                source_options=other_options(options["other_storage_option"], "SOURCE", paths),
+                progress=progress,
+                **_tree_options(connect, options),
+            )
     if connect.output.json:
         connect.output.document(result.dict())
     else:
         _tell(result, connect.output, dry_run=options["dry_run"])
     return _tell_errors(result)
+
+
+def _create_in_several(connect: Connector, paths: list[str], options: CreateOptions) -> ExitCode:
+    if options["other_storage_option"]:
+        raise UsageError("a store can be backed up to one repository at a time")
+    with (
+        opened_repositories(connect, options) as opened,
+        progress_bar(connect.output, "backing up") as progress,
+    ):
+        result = backed_up(opened, paths, progress, _tree_options(connect, options))
+    if connect.output.json:
+        connect.output.document(result.dict())
+    return _tell_all(result, connect.output, dry_run=options["dry_run"])
 
 
 def _paths(options: CreateOptions) -> list[str]:
@@ -233,38 +268,31 @@ def _check_stream(options: CreateOptions) -> None:
     context = click.get_current_context()
     for name in _FOR_TREES:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            flag = name.replace("_", "-")
-            raise UsageError(f"--{flag} makes no sense with --stdin or --command")
+            flag = next(each.opts[-1] for each in context.command.params if each.name == name)
+            raise UsageError(f"{flag} makes no sense with --stdin or --command")
 
 
-def _back_up(
-    repo: Repository,
-    paths: list[str],
-    exclude: tuple[str, ...],
-    options: CreateOptions,
-    progress: ProgressCallback | None,
-) -> BackupResult:
-    return repo.backup(
-        paths,
-        exclude=exclude,
-        iexclude=options["iexclude"],
-        exclude_file=options["exclude_file"],
-        exclude_if_present=options["exclude_if_present"],
-        exclude_caches=options["exclude_caches"],
-        exclude_larger_than=options["exclude_larger_than"],
-        one_file_system=options["one_file_system"],
-        tags=options["tag"],
-        label=options["label"],
-        host=options["host"],
-        time=options["time"],
-        protect=_protect(options["protect"]),
-        parent=options["parent"],
-        group_by=options["group_by"],
-        force=options["force"],
-        skip_if_unchanged=options["skip_if_unchanged"],
-        dry_run=options["dry_run"],
-        progress=progress,
-    )
+def _tree_options(connect: Connector, options: CreateOptions) -> TreeOptions:
+    """What the library is told of the files and their snapshot."""
+    return {
+        "exclude": (*connect.config.exclude, *options["exclude"]),
+        "iexclude": options["iexclude"],
+        "exclude_file": options["exclude_file"],
+        "exclude_if_present": options["exclude_if_present"],
+        "exclude_caches": options["exclude_caches"],
+        "exclude_larger_than": options["exclude_larger_than"],
+        "one_file_system": options["one_file_system"],
+        "tags": options["tag"],
+        "label": options["label"],
+        "host": options["host"],
+        "time": options["time"],
+        "protect": _protect(options["protect"]),
+        "parent": options["parent"],
+        "group_by": options["group_by"],
+        "force": options["force"],
+        "skip_if_unchanged": options["skip_if_unchanged"],
+        "dry_run": options["dry_run"],
+    }
 
 
 def _back_up_stream(
@@ -299,7 +327,24 @@ def _protect(until: str | None) -> bool | datetime:
     return last_moment(until) if until else True
 
 
-def _tell(result: BackupResult, output: Output, *, dry_run: bool) -> None:
+def _tell_all(result: BackupToResult, output: Output, *, dry_run: bool) -> ExitCode:
+    """Tell of each repository, and of a source item that could not be read once."""
+    codes: list[ExitCode] = []
+    told: set[tuple[SourceProblem, ...]] = set()
+    for each in result.backups:
+        if each.result is None:
+            complain("error", f"{each.repository}: {each.error}")
+            continue
+        if not output.json:
+            _tell(each.result, output, dry_run=dry_run, where=f"{each.repository}: ")
+        if each.result.errors not in told:
+            told.add(each.result.errors)
+            codes.append(_tell_errors(each.result))
+    failures = [exit_code_of(each.error) for each in result.backups if each.error is not None]
+    return failures[0] if failures else max(codes, default=ExitCode.DONE)
+
+
+def _tell(result: BackupResult, output: Output, *, dry_run: bool, where: str = "") -> None:
     if result.snapshot is not None:
         first = f"snapshot {result.snapshot.short_id} made in {duration(result.duration)}"
     elif dry_run:
@@ -308,7 +353,7 @@ def _tell(result: BackupResult, output: Output, *, dry_run: bool) -> None:
         first = f"nothing has changed: no snapshot was made ({duration(result.duration)})"
     stored = "" if dry_run else f", stored as {size(result.data_stored)}"
     output.summary(
-        first,
+        where + first,
         f"  {result.files_new:,} new, {result.files_changed:,} changed and "
         f"{count(result.files_unmodified, 'unmodified file')} in "
         f"{count(result.directories, 'directory', 'directories')}, {size(result.bytes_processed)}",

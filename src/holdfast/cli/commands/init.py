@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from holdfast.cli.connect import Connector
-from holdfast.cli.params import RepositoryOptions, repository_options
+from holdfast.cli.params import RepositoryOptions, other_storage_option, repository_options
 
 if TYPE_CHECKING:
     from holdfast import Repository
@@ -24,6 +24,7 @@ class InitOptions(RepositoryOptions):
     chunker: str | None
     like: str | None
     like_password_file: str | None
+    other_storage_option: tuple[str, ...]
 
 
 def _made(connect: Connector, options: InitOptions, like: Repository | None) -> Repository:
@@ -66,6 +67,7 @@ def _made(connect: Connector, options: InitOptions, like: Repository | None) -> 
 @click.option(
     "--like-password-file", metavar="FILE", help="File that holds the password of that one."
 )
+@other_storage_option("like", "that one")
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[InitOptions]) -> None:
     """Make a repository in a folder that is empty or does not exist yet.
@@ -78,7 +80,12 @@ def command(connect: Connector, **options: Unpack[InitOptions]) -> None:
         like = None
         if options["like"] is not None:
             like = stack.enter_context(
-                connect.open_other(options["like"], options["like_password_file"], "LIKE")
+                connect.open_other(
+                    options["like"],
+                    options["like_password_file"],
+                    options["other_storage_option"],
+                    "LIKE",
+                )
             )
         repo = stack.enter_context(_made(connect, options, like))
         if connect.output.json:

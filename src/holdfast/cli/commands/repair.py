@@ -11,7 +11,7 @@ from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output
-from holdfast.cli.params import RepositoryOptions, repository_options
+from holdfast.cli.params import RepositoryOptions, other_storage_option, repository_options
 from holdfast.cli.text import count, escaped, size
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class PackOptions(IndexOptions):
     pack: tuple[str, ...]
     source: str | None
     source_password_file: str | None
+    other_storage_option: tuple[str, ...]
 
 
 class SnapshotOptions(IndexOptions):
@@ -92,6 +93,7 @@ def index(connect: Connector, **options: Unpack[IndexOptions]) -> ExitCode:
 @click.option(
     "--from-password-file", "source_password_file", metavar="FILE", help="Its password's file."
 )
+@other_storage_option("from", "it")
 @click.option("--apply", is_flag=True, help=APPLY)
 @click.pass_obj
 def packs(connect: Connector, **options: Unpack[PackOptions]) -> ExitCode:
@@ -105,7 +107,8 @@ def packs(connect: Connector, **options: Unpack[PackOptions]) -> ExitCode:
     with ExitStack() as stack:
         repo = stack.enter_context(connect.open(options["repository"], options["password_file"]))
         location, file = options["source"], options["source_password_file"]
-        source = location and stack.enter_context(connect.open_other(location, file, "FROM"))
+        told = options["other_storage_option"]
+        source = location and stack.enter_context(connect.open_other(location, file, told, "FROM"))
         progress = stack.enter_context(progress_bar(connect.output, "repairing"))
         result = repo.repair_packs(
             options["pack"] or None,

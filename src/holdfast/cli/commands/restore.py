@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from holdfast.cli.bar import progress_bar
-from holdfast.cli.connect import Connector
+from holdfast.cli.connect import Connector, other_options
 from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
-from holdfast.cli.params import RepositoryOptions, repository_options
+from holdfast.cli.params import RepositoryOptions, other_storage_option, repository_options
 from holdfast.cli.text import count, escaped, size
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class RestoreOptions(RepositoryOptions):
 
     snapshot: str
     target: str
+    other_storage_option: tuple[str, ...]
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     verify: bool
@@ -46,7 +47,14 @@ class RestoreOptions(RepositoryOptions):
     show_default=True,
     help="An id, the beginning of one, latest, latest~2 or a time; of it, what is in PATH.",
 )
-@click.option("-t", "--target", required=True, metavar="DIR", help="Where to restore to.")
+@click.option(
+    "-t",
+    "--target",
+    required=True,
+    metavar="DIR",
+    help="Where to restore to; or a URI such as s3://bucket/prefix.",
+)
+@other_storage_option("target", "the store that a URI names as the target")
 @click.option(
     "-i", "--include", multiple=True, metavar="PATTERN", help="Only what matches, and below it."
 )
@@ -94,6 +102,9 @@ def command(connect: Connector, **options: Unpack[RestoreOptions]) -> ExitCode:
             devices=options["devices"],
             dry_run=options["dry_run"],
             verify=options["verify"],
+            target_options=other_options(
+                options["other_storage_option"], "TARGET", (options["target"],)
+            ),
             progress=progress,
             on_action=note if _shows_actions(output, dry_run=options["dry_run"]) else None,
         )
@@ -102,6 +113,7 @@ def command(connect: Connector, **options: Unpack[RestoreOptions]) -> ExitCode:
         output.document(record | ({"actions": actions} if options["dry_run"] else {}))
     else:
         _tell(result, options, output)
+    _tell_left_out(result)
     return _tell_errors(result)
 
 
@@ -121,6 +133,13 @@ def _tell(result: RestoreResult, options: RestoreOptions, output: Output) -> Non
     )
     if options["verify"] and not result.errors_total and not options["dry_run"]:
         output.summary("verified: everything was read back and is as in the snapshot")
+
+
+def _tell_left_out(result: RestoreResult) -> None:
+    """Say once what the target has no place for."""
+    if result.left_out:
+        kinds = ", ".join(f"{kind}: {number:,}" for kind, number in sorted(result.left_out.items()))
+        complain("warning", f"left out, as a store has no place for it: {kinds}")
 
 
 def _tell_errors(result: RestoreResult) -> ExitCode:

@@ -5,15 +5,21 @@ as every blob of it is stored. A source item that fails is data in the result. E
 fails in the repository is an exception, and then there is no snapshot.
 """
 
-from holdfast.operations.backup.backup import StreamSource, backup_stream, backup_tree
+from holdfast.operations.backup.backup import (
+    StreamSource,
+    backup_objects,
+    backup_stream,
+    backup_tree,
+)
 from holdfast.operations.backup.options import BackupOptions, BackupOutcome
-from holdfast.operations.backup.tree import GRANULARITY
+from holdfast.operations.backup.parent import GRANULARITY
 
 __all__ = [
     "GRANULARITY",
     "BackupOptions",
     "BackupOutcome",
     "StreamSource",
+    "backup_objects",
     "backup_stream",
     "backup_tree",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from holdfast.clock import Clock
 from holdfast.errors import DamagedRepository, PathNotFound, SourceError, UsageError
 from holdfast.filesystem import LocalSource, Owners
+from holdfast.filesystem.remote import Disordered, RemoteSource
 from holdfast.model.content import ContentBuilder
 from holdfast.model.labels import Label, encode_label
 from holdfast.model.node import Content, Node, NodeType
@@ -18,6 +19,7 @@ from holdfast.model.snapshot import Hold, Snapshot, encode_snapshot
 from holdfast.model.snapshot import Problem as SnapshotProblem
 from holdfast.model.tree import save_directory
 from holdfast.model.walk import lookup
+from holdfast.operations.backup.objects import ObjectPass
 from holdfast.operations.backup.options import BackupOptions, BackupOutcome
 from holdfast.operations.backup.tally import Tally
 from holdfast.operations.backup.tree import TreePass
@@ -58,14 +60,7 @@ def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled n
         SourceError: nothing that was to be backed up exists.
         RepositoryError: no snapshot was made.
     """
-    if not source.roots:
-        missing = ", ".join(os.fsdecode(problem.path) for problem in source.problems)
-        raise SourceError(f"nothing to back up: {missing} cannot be found or reached")
-    if sum(map(len, source.roots)) > MAX_PATH_BYTES or len(source.roots) > MAX_PATHS:
-        raise UsageError(
-            f"{len(source.roots)} paths are more than a snapshot can name: back up a directory "
-            "above them, and leave out the rest"
-        )
+    paths = checked_paths(source)
     start = clock.now_ns()
 
     def once() -> tuple[BlobId, Tally]:
@@ -75,14 +70,91 @@ def backup_tree(  # noqa: PLR0913, PLR0917 - what a backup works with, bundled n
         with source.walk() as walk:
             return tree_pass.run(walk), tree_pass.tally
 
-    paths = tuple(os.fsdecode(root) for root in source.roots)
-    tree, tally = _confirmed(writer, once)
+    found = _confirmed(writer, once)
+    return conclude(writer, loader, options, clock, found, (start, paths))
+
+
+def checked_paths(source: LocalSource) -> tuple[str, ...]:
+    """The paths that a snapshot of a local source is a backup of.
+
+    Raises:
+        SourceError: none of them exists.
+        UsageError: a snapshot cannot name so many.
+    """
+    if not source.roots:
+        missing = ", ".join(os.fsdecode(problem.path) for problem in source.problems)
+        raise SourceError(f"nothing to back up: {missing} cannot be found or reached")
+    if sum(map(len, source.roots)) > MAX_PATH_BYTES or len(source.roots) > MAX_PATHS:
+        raise UsageError(
+            f"{len(source.roots)} paths are more than a snapshot can name: back up a directory "
+            "above them, and leave out the rest"
+        )
+    return tuple(os.fsdecode(root) for root in source.roots)
+
+
+def conclude(
+    writer: Writer | Rehearsal,
+    loader: BlobLoader,
+    options: BackupOptions,
+    clock: Clock,
+    found: tuple[BlobId, Tally],
+    origin: tuple[int, tuple[str, ...]],
+) -> BackupOutcome:
+    """Make the snapshot of a local source, right after all of it was confirmed to be stored.
+
+    Args:
+        writer: as for `backup_tree`, and so are the others.
+        loader: reads the parent snapshot.
+        options: what the snapshot says of itself.
+        clock: for its times.
+        found: its root directory, and the counts of the pass that stored it.
+        origin: when the backup began, and the paths that it is of.
+    """
+    tree, tally = found
+    start, paths = origin
     snapshot = _snapshot(writer, tree, options, clock, (start, "local", paths))
     is_skipped = (
         options.skip_if_unchanged
         and isinstance(writer, Writer)
         and options.parent is not None
         and _is_same_source(options.parent, snapshot, loader)
+    )
+    return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=is_skipped)
+
+
+def backup_objects(  # noqa: PLR0913, PLR0917 - as for local files
+    source: RemoteSource,
+    writer: Writer | Rehearsal,
+    ingest: Ingest,
+    loader: BlobLoader,
+    options: BackupOptions,
+    clock: Clock,
+    progress: Progress,
+) -> BackupOutcome:
+    """Back up a folder of a store; the arguments are as for `backup_tree`.
+
+    Raises:
+        SourceError: the store fails as a whole, or there is nothing to back up.
+        RepositoryError, BackendError: the repository fails; no snapshot was made.
+    """
+    start = clock.now_ns()
+
+    def once() -> tuple[BlobId, Tally]:
+        object_pass = ObjectPass(source, writer, ingest, loader, options, progress)
+        try:
+            return object_pass.run(), object_pass.tally
+        except Disordered:
+            _log.info("%s does not list in order: listing folder by folder", source.uri)
+            return once()
+
+    tree, tally = _confirmed(writer, once)
+    snapshot = _snapshot(writer, tree, options, clock, (start, "objects", (source.uri,)))
+    before = options.parent
+    is_skipped = (
+        options.skip_if_unchanged
+        and isinstance(writer, Writer)
+        and before is not None
+        and (before.paths, before.tree) == (snapshot.paths, tree)
     )
     return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=is_skipped)
 
@@ -204,6 +276,7 @@ def _snapshot(
             "encryption": "AES-256-GCM",
         },
         excluded=options.excluded,
+        group=options.group,
     )
 
 

@@ -6,30 +6,26 @@ import errno
 import logging
 import os
 import stat
-from collections import OrderedDict
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from holdfast.filesystem import Owners, Problem, Walk, node_from_stat, node_type, read_xattrs
-from holdfast.model.node import (
-    CTIME,
-    FILESYSTEM,
-    SIZE,
-    TYPE,
-    Content,
-    Node,
-    NodeType,
-    Row,
-    node_of,
+from holdfast.filesystem import (
+    Directory,
+    Owners,
+    Problem,
+    Walk,
+    node_from_stat,
+    node_type,
+    read_xattrs,
 )
-from holdfast.operations.backup.tally import Tally
-from holdfast.operations.ingest import Ingest, Unreadable
+from holdfast.model.node import SIZE, TYPE, Content, Node, NodeType, Row, Xattrs
+from holdfast.operations.backup.links import Links, Ordinals, unchanged_since
+from holdfast.operations.ingest import Ingest, Tell, Unreadable
 from holdfast.progress import Progress
 
 _log = logging.getLogger(__name__)
 
 READ_ATTEMPTS = 3
-LINKS_REMEMBERED = 1 << 16
-"""Files with several hard links whose content is not read again at the next link."""
 
 _RETYPED = frozenset({errno.ELOOP, errno.ENXIO})
 """How opening a file fails where a symlink or a socket is now."""
@@ -40,79 +36,68 @@ _FORMAT = 0o170000
 _TIMES = stat.ST_ATIME
 """What a status has before its times: mode, inode, device, links, owner, group and size."""
 
+T = TypeVar("T")
 
-class _Read(NamedTuple):
-    """What was read of a file."""
+SaveSmall: TypeAlias = Callable[[bytes, os.stat_result], Content | None]
+"""Stores all of a small file, see `Ingest.small_file`."""
 
-    status: os.stat_result
-    node: Node
+Store: TypeAlias = Callable[[int, os.stat_result, Tell | None], tuple[int, T]]
+"""Stores an open file, see `Ingest.file`; what it returns beside the size is up to it."""
 
 
-class FileReader:
-    """Reads the entries of directories that are not taken over from the parent snapshot.
+class Read(NamedTuple, Generic[T]):
+    """What was read of a file.
 
     Attributes:
-        owners: names of users and groups.
+        status: its status afterwards.
+        size: bytes that were read.
+        content: what came of storing them.
+        xattrs: its extended attributes.
+        is_stable: it did not change meanwhile.
     """
 
-    def __init__(self, ingest: Ingest, tally: Tally, progress: Progress) -> None:
-        self._ingest = ingest
-        self._tally = tally
+    status: os.stat_result
+    size: int
+    content: T
+    xattrs: Xattrs
+    is_stable: bool
+
+
+class SourceReader:
+    """Reads the entries of directories that a walk has open, for whoever stores them.
+
+    Args:
+        small: most bytes of a file that `save_small` takes.
+        save_small: stores a small file.
+        on_problem: told of what could not be read.
+        progress: told of the bytes of large files.
+
+    Attributes:
+        ordinals: of the file systems.
+    """
+
+    def __init__(
+        self,
+        small: int,
+        save_small: SaveSmall,
+        on_problem: Callable[[Problem], None],
+        progress: Progress,
+    ) -> None:
+        self._small_size = small
+        self._save_small = save_small
+        self._on_problem = on_problem
         self._progress = progress
-        self.owners = Owners()
-        self._devices: dict[int, int] = {}
-        self._links: OrderedDict[tuple[int, int], _Read] = OrderedDict()
+        self._owners = Owners()
+        self.ordinals = Ordinals()
         self._told = 0
 
-    def read(
-        self, walk: Walk, path: bytes, name: bytes, status: os.stat_result, before: Row | None
-    ) -> Row | None:
-        """Read an entry and count it; None when nothing can be stored of it.
-
-        Args:
-            walk: has the directory open.
-            path: of the directory.
-            name: of the entry.
-            status: as it was listed.
-            before: the parent snapshot's row.
-        """
-        row: Row | None
-        self._told = 0
-        if status.st_mode & _FORMAT == _REGULAR:
-            row = self._small(walk, name, status) or self._file(walk, path, name, status)
-        else:
-            row = self._special(walk, path, name, status)
-        size = 0
-        if row is not None and row[TYPE] == _FILE:
-            size = row[SIZE]
-            self._count(before, row)
-        self._progress.advance(1, max(size - self._told, 0))
-        return row
-
-    def _count(self, before: Row | None, row: Row) -> None:
-        tally = self._tally
-        tally.size += row[SIZE]
-        if before is None or before[TYPE] != _FILE:
-            tally.new += 1
-        elif _same(before, row):
-            tally.unmodified += 1
-        else:
-            tally.changed += 1
-
-    def placed(self, row: Row, status: os.stat_result) -> Row:
-        """An unchanged file's row with the ordinal of its file system in this snapshot."""
-        ordinal = self._ordinal(status)
-        if ordinal is None and row[FILESYSTEM] is None:
-            return row
-        node = node_of(row)._replace(filesystem=ordinal)
-        if ordinal is not None:
-            self._remember(status, node)
-        return node
-
-    def _ordinal(self, status: os.stat_result) -> int | None:
-        if status.st_nlink == 1:
-            return None
-        return self._devices.setdefault(status.st_dev, len(self._devices))
+    def directory(self, walk: Walk, directory: Directory) -> Node:
+        """A directory's own node, without its tree."""
+        xattrs, problems = walk.xattrs()
+        for problem in problems:
+            self._on_problem(problem)
+        node = node_from_stat(directory.name, directory.status, self._owners, xattrs=xattrs)
+        return node if directory.complete else node._replace(extra={"incomplete": True})
 
     def _small(self, walk: Walk, name: bytes, status: os.stat_result) -> Row | None:
         """The row of a small file with one name that is as it was listed after it was read.
@@ -121,7 +106,7 @@ class FileReader:
         files are of this kind, and it takes the fewest system calls that tell all of a file.
         """
         size = status.st_size
-        if size > self._ingest.small or status.st_nlink != 1:
+        if size > self._small_size or status.st_nlink != 1:
             return None
         try:
             descriptor = walk.open_file(name)
@@ -138,35 +123,32 @@ class FileReader:
         finally:
             os.close(descriptor)
         for error in errors:
-            self._tally.problem(walk.problem(name, "read attributes of", error))
+            self._on_problem(walk.problem(name, "read attributes of", error))
         uid, gid = status.st_uid, status.st_gid
         return (
-            name, _FILE, status.st_mode & 0o7777, uid, gid, *self.owners.names(uid, gid),
+            name, _FILE, status.st_mode & 0o7777, uid, gid, *self._owners.names(uid, gid),
             status.st_mtime_ns, status.st_ctime_ns, status.st_ino, size,
-            self._ingest.small_file(data, status), None, xattrs, None,
+            self._save_small(data, status), None, xattrs, None,
         )  # fmt: skip
 
-    def _file(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Row | None:
-        node = self._linked(name, status)
-        if node is None:
-            try:
-                node = self._read(walk, name)
-            except Unreadable as error:
-                self._tally.problem(Problem.of(_join(path, name), error.operation, error.error))
-                return None
-        return self._retyped(walk, path, name) if node is None else node
+    def _regular(
+        self, walk: Walk, path: bytes, name: bytes, store: Store[T]
+    ) -> Read[T] | Node | None:
+        """Read a file, again if it changes meanwhile.
 
-    def _linked(self, name: bytes, status: os.stat_result) -> Node | None:
-        """The node of another link to a file that was read already and has not changed since."""
-        if status.st_nlink == 1:
+        Returns:
+            What was read; the node of what it has become, if that is no regular file any more;
+            None when nothing can be stored of it.
+        """
+        try:
+            read = self._read(walk, name, store)
+        except Unreadable as error:
+            self._on_problem(Problem.of(_join(path, name), error.operation, error.error))
             return None
-        read = self._links.get((status.st_dev, status.st_ino))
-        if read is None or read.node.extra or not _unchanged_since(read.status, status):
-            return None
-        return read.node._replace(name=name)
+        return self._retyped(walk, path, name) if read is None else read
 
-    def _read(self, walk: Walk, name: bytes) -> Node | None:
-        """Read a file, again if it changes meanwhile; None when it is no regular file any more.
+    def _read(self, walk: Walk, name: bytes, store: Store[T]) -> Read[T] | None:
+        """Read a file; None when it is no regular file any more.
 
         Raises:
             Unreadable: it cannot be opened or read.
@@ -178,22 +160,19 @@ class FileReader:
             status = _status(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            status, size, content, is_stable = self._read_stable(descriptor, status)
+            status, size, content, is_stable = self._read_stable(descriptor, status, store)
             xattrs, errors = read_xattrs(descriptor)
         finally:
             os.close(descriptor)
         for error in errors:
-            self._tally.problem(walk.problem(name, "read attributes of", error))
-        node = node_from_stat(
-            name, status, self.owners, content, xattrs, self._ordinal(status)
-        )._replace(size=size, extra=None if is_stable else {"changed": True})
+            self._on_problem(walk.problem(name, "read attributes of", error))
         if not is_stable:
             _log.warning("%r changed while it was read", walk.problem(name, "", OSError()).path)
-        return self._grouped(node, status)
+        return Read(status, size, content, xattrs, is_stable)
 
     def _read_stable(
-        self, descriptor: int, status: os.stat_result
-    ) -> tuple[os.stat_result, int, Content | None, bool]:
+        self, descriptor: int, status: os.stat_result, store: Store[T]
+    ) -> tuple[os.stat_result, int, T, bool]:
         """Read a file until it does not change meanwhile, a few times at most.
 
         Returns:
@@ -202,11 +181,9 @@ class FileReader:
         """
         attempt = 1
         while True:
-            size, content = self._ingest.file(
-                descriptor, status, self._tell if attempt == 1 else None
-            )
+            size, content = store(descriptor, status, self._tell if attempt == 1 else None)
             after = _status(descriptor)
-            is_stable = size == status.st_size and _unchanged_since(status, after)
+            is_stable = size == status.st_size and unchanged_since(status, after)
             if is_stable or attempt == READ_ATTEMPTS:
                 return after, size, content, is_stable
             status = after
@@ -217,40 +194,35 @@ class FileReader:
         self._told += size
         self._progress.advance(0, size)
 
-    def _grouped(self, node: Node, status: os.stat_result) -> Node:
-        """The node of one of several links, but a file of its own if the others differ from it.
+    def _node(self, name: bytes, read: Read[T], content: Content | None, links: Links) -> Node:
+        """The node of a file that was read, as one repository has it.
 
-        They do if the file changed between them, or if its inode was given to a new file: links
-        share one content when they are restored, and this entry's must not be another's.
+        Args:
+            name: of the file.
+            read: what was read of it.
+            content: where that repository has its bytes.
+            links: what it has of other links.
         """
-        if node.filesystem is None:
-            return node
-        read = self._links.get((status.st_dev, status.st_ino))
-        if read is not None and read.node.payload != node.payload:
-            return node._replace(filesystem=None)
-        self._remember(status, node)
-        return node
+        node = node_from_stat(
+            name, read.status, self._owners, content, read.xattrs, self.ordinals.of(read.status)
+        )._replace(size=read.size, extra=None if read.is_stable else {"changed": True})
+        return links.grouped(node, read.status)
 
-    def _remember(self, status: os.stat_result, node: Node) -> None:
-        self._links[status.st_dev, status.st_ino] = _Read(status, node)
-        if len(self._links) > LINKS_REMEMBERED:
-            self._links.popitem(last=False)
-
-    def _retyped(self, walk: Walk, path: bytes, name: bytes) -> Row | None:
+    def _retyped(self, walk: Walk, path: bytes, name: bytes) -> Node | None:
         """An entry that was a file when it was listed, and is something else now."""
         try:
             status = walk.status(name)
         except OSError as error:
-            self._tally.problem(Problem.of(_join(path, name), "open", error))
+            self._on_problem(Problem.of(_join(path, name), "open", error))
             return None
         if stat.S_ISREG(status.st_mode):
-            self._tally.problem(
+            self._on_problem(
                 Problem(_join(path, name), "open", 0, "it kept changing its type during the backup")
             )
             return None
         return self._special(walk, path, name, status)
 
-    def _special(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Row | None:
+    def _special(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Node | None:
         """A link, fifo, socket or device: stored as what it is, never opened."""
         target: bytes | None = None
         try:
@@ -258,21 +230,61 @@ class FileReader:
             if kind is NodeType.SYMLINK:
                 target = walk.readlink(name)
         except OSError as error:
-            self._tally.problem(Problem.of(_join(path, name), "read link", error))
+            self._on_problem(Problem.of(_join(path, name), "read link", error))
             return None
         except KeyError:
-            self._tally.problem(Problem(_join(path, name), "stat", 0, "an unknown type of file"))
+            self._on_problem(Problem(_join(path, name), "stat", 0, "an unknown type of file"))
             return None
         if kind is NodeType.DIRECTORY:
-            self._tally.problem(
+            self._on_problem(
                 Problem(_join(path, name), "list", 0, "it became a directory during the backup")
             )
             return None
         xattrs, problems = walk.xattrs(name)
         for problem in problems:
-            self._tally.problem(problem)
-        self._tally.others += 1
-        return node_from_stat(name, status, self.owners, target, xattrs, self._ordinal(status))
+            self._on_problem(problem)
+        return node_from_stat(name, status, self._owners, target, xattrs, self.ordinals.of(status))
+
+
+class FileReader(SourceReader):
+    """Reads the entries that one repository does not take over from its parent snapshot.
+
+    Attributes:
+        links: what is known of files with several links.
+    """
+
+    def __init__(
+        self, ingest: Ingest, on_problem: Callable[[Problem], None], progress: Progress
+    ) -> None:
+        super().__init__(ingest.small, ingest.small_file, on_problem, progress)
+        self._store = ingest.file
+        self.links = Links(self.ordinals)
+
+    def read(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Row | None:
+        """Read an entry; None when nothing can be stored of it.
+
+        Args:
+            walk: has the directory open.
+            path: of the directory.
+            name: of the entry.
+            status: as it was listed.
+        """
+        row: Row | None
+        self._told = 0
+        if status.st_mode & _FORMAT == _REGULAR:
+            row = self._small(walk, name, status) or self._file(walk, path, name, status)
+        else:
+            row = self._special(walk, path, name, status)
+        size = row[SIZE] if row is not None and row[TYPE] == _FILE else 0
+        self._progress.advance(1, max(size - self._told, 0))
+        return row
+
+    def _file(self, walk: Walk, path: bytes, name: bytes, status: os.stat_result) -> Row | None:
+        node = self.links.find(name, status)
+        if node is not None:
+            return node
+        read = self._regular(walk, path, name, self._store)
+        return self._node(name, read, read.content, self.links) if isinstance(read, Read) else read
 
 
 def _is_as_listed(listed: os.stat_result, after: os.stat_result) -> bool:
@@ -281,23 +293,6 @@ def _is_as_listed(listed: os.stat_result, after: os.stat_result) -> bool:
         listed[:_TIMES] == after[:_TIMES]
         and listed.st_mtime_ns == after.st_mtime_ns
         and listed.st_ctime_ns == after.st_ctime_ns
-    )
-
-
-def _unchanged_since(before: os.stat_result, after: os.stat_result) -> bool:
-    return (
-        before.st_mtime_ns == after.st_mtime_ns
-        and before.st_ctime_ns == after.st_ctime_ns
-        and before.st_size == after.st_size
-    )
-
-
-def _same(before: Row, row: Row) -> bool:
-    """Whether a file that was read again is as it was, but for what every copy changes."""
-    return (
-        before[:CTIME] == row[:CTIME]
-        and before[SIZE:FILESYSTEM] == row[SIZE:FILESYSTEM]  # not the inode between them
-        and before[FILESYSTEM + 1 :] == row[FILESYSTEM + 1 :]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from holdfast.filesystem import Problem
@@ -22,6 +23,8 @@ class BackupOptions:
         excluded: the patterns of what is left out, for the record.
         program: name and version of this program.
         hold: keeps the snapshot from being removed.
+        group: common to the snapshots of one run to several repositories.
+        executor: reads the objects of a store in other processes; this one does when None.
     """
 
     host: str
@@ -37,6 +40,8 @@ class BackupOptions:
     skip_if_unchanged: bool = False
     excluded: tuple[str, ...] = ()
     hold: Hold | None = None
+    group: str | None = None
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

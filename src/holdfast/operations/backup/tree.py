@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from holdfast.errors import DamagedRepository
-from holdfast.filesystem import Directory, Leave, Walk, node_from_stat
-from holdfast.model.content import references
-from holdfast.model.node import PAYLOAD, SIZE, TYPE, Node, NodeType, Row
+from holdfast.filesystem import Directory, Leave, Walk
+from holdfast.model.node import CTIME, FILESYSTEM, SIZE, TYPE, Node, NodeType, Row
 from holdfast.model.roles import BlobLoader
-from holdfast.model.snapshot import Snapshot
-from holdfast.model.tree import load_rows, save_directory
+from holdfast.model.tree import save_directory
 from holdfast.operations.backup.files import FileReader
+from holdfast.operations.backup.links import Links
 from holdfast.operations.backup.options import BackupOptions
+from holdfast.operations.backup.parent import (
+    NOTHING,
+    Before,
+    is_stored,
+    load_before,
+    trusted_before,
+)
 from holdfast.operations.backup.tally import Tally
 from holdfast.operations.ingest import Ingest
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import Rehearsal, Writer
 
-_log = logging.getLogger(__name__)
-
-GRANULARITY = 2_000_000_000
-"""Nanoseconds in which a file may change unnoticed, on file systems with the coarsest times."""
-
-_FILE, _DIRECTORY = int(NodeType.FILE), int(NodeType.DIRECTORY)
+_FILE = int(NodeType.FILE)
 _FORMAT, _REGULAR = 0o170000, 0o100000
 _name = itemgetter(0)
 
-_Files = Sequence[tuple[bytes, os.stat_result]]
-
-
-class _Before(NamedTuple):
-    """What the parent snapshot has in a directory: its entries in order, and its tree's blobs."""
-
-    rows: list[Row]
-    by_name: dict[bytes, Row]
-    pages: list[BlobId]
-
-
-_NOTHING = _Before([], {}, [])
+Files: TypeAlias = Sequence[tuple[bytes, os.stat_result]]
+"""Entries of a directory as they were listed."""
 
 
 class _Frame(NamedTuple):
@@ -58,70 +47,85 @@ class _Frame(NamedTuple):
 
     node: Node
     rows: list[Row]
-    before: _Before
+    before: Before
     is_stored: bool
 
 
-class TreePass:
-    """One pass over a local source: every entry becomes a row, every new byte a blob."""
+class TreeBuilder:
+    """The tree that one repository gets: takes over from its parent snapshot, is given the rest.
+
+    Args:
+        writer: stores directories, and knows what is stored.
+        loader: reads the parent snapshot.
+        options: name the parent.
+        links: of this repository, in this pass.
+        tally: counts what there is.
+    """
 
     def __init__(
         self,
         writer: Writer | Rehearsal,
-        ingest: Ingest,
         loader: BlobLoader,
         options: BackupOptions,
-        progress: Progress,
+        links: Links,
+        tally: Tally,
     ) -> None:
         self._writer = writer
         self._loader = loader
-        self._progress = progress
-        self.tally = Tally()
-        self._files = FileReader(ingest, self.tally, progress)
+        self._links = links
+        self._tally = tally
         self._frames: list[_Frame] = []
+        self._rows: list[Row] = []
+        self._rows_before = NOTHING.by_name
         self._parent = options.parent
-        self._trusted_before = 0 if options.force else _trusted_before(options.parent)
+        self._trusted_before = 0 if options.force else trusted_before(options.parent)
+        self._root: BlobId | None = None
 
-    def run(self, walk: Walk) -> BlobId:
-        """Back up what the walk finds; returns the id of the root directory."""
-        tree: BlobId | None = None
-        for event in walk:
-            if isinstance(event, Directory):
-                self._enter(walk, event)
-            elif isinstance(event, Leave):
-                tree = self._leave()
-            else:
-                self.tally.problem(event)
-        if tree is None or self._frames:
+    @property
+    def root(self) -> BlobId:
+        """The root directory, after all was left."""
+        if self._root is None or self._frames:
             raise RuntimeError("a walk ended inside a directory")
-        return tree
+        return self._root
 
-    def _enter(self, walk: Walk, directory: Directory) -> None:
-        path = directory.path
-        left: _Files = directory.files
-        self.tally.directories += 1
-        self._progress.advance(0, 0, os.fsdecode(path))
-        before = self._before(directory.name)
+    def enter(self, node: Node, files: Files) -> Files:
+        """Enter a directory, and take over its unchanged files.
+
+        Args:
+            node: its own, but for the tree.
+            files: what is in it and no directory.
+
+        Returns:
+            The files that are to be read, and given to `add` before anything else is entered.
+        """
+        self._tally.directories += 1
+        before = self._before(node.name)
         rows: list[Row] = []
         is_stored = False
         if before.pages:
-            left, is_stored = self._take_over(left, before, rows)
-        self._frames.append(_Frame(self._node(walk, directory), rows, before, is_stored))
-        read, get = self._files.read, before.by_name.get
-        for name, status in left:
-            row = read(walk, path, name, status, get(name))
-            if row is not None:
-                rows.append(row)
+            files, is_stored = self._take_over(files, before, rows)
+        self._frames.append(_Frame(node, rows, before, is_stored))
+        self._rows, self._rows_before = rows, before.by_name
+        return files
 
-    def _node(self, walk: Walk, directory: Directory) -> Node:
-        """The directory's own node, without its tree."""
-        xattrs, problems = walk.xattrs()
-        for problem in problems:
-            self.tally.problem(problem)
-        node = node_from_stat(directory.name, directory.status, self._files.owners, xattrs=xattrs)
-        return node if directory.complete else node._replace(extra={"incomplete": True})
+    def add(self, row: Row) -> None:
+        """Take an entry that was read in the directory that was entered last, and count it."""
+        self._rows.append(row)
+        tally = self._tally
+        if row[TYPE] != _FILE:
+            tally.others += 1
+            return
+        tally.size += row[SIZE]
+        before = self._rows_before.get(row[0])
+        if before is None or before[TYPE] != _FILE:
+            tally.new += 1
+        elif _same(before, row):
+            tally.unmodified += 1
+        else:
+            tally.changed += 1
 
-    def _leave(self) -> BlobId:
+    def leave(self) -> None:
+        """Store the directory that was entered last."""
         node, rows, before, is_stored = self._frames.pop()
         rows.sort(key=_name)
         if is_stored and rows == before.rows:
@@ -131,26 +135,18 @@ class TreePass:
             tree = save_directory({row[0]: row for row in rows}.values(), self._writer)
         if self._frames:
             self._frames[-1].rows.append(node._replace(payload=tree))
-        return tree
+        else:
+            self._root = tree
 
-    def _before(self, name: bytes) -> _Before:
+    def _before(self, name: bytes) -> Before:
         """What the parent snapshot has in the directory that is entered."""
         if self._frames:
-            was = self._frames[-1].before.by_name.get(name)
-            tree = was[PAYLOAD] if was is not None and was[TYPE] == _DIRECTORY else None
+            tree = self._frames[-1].before.tree(name)
         else:
             tree = None if self._parent is None else self._parent.tree
-        if not isinstance(tree, bytes):
-            return _NOTHING
-        try:
-            rows, pages = load_rows(BlobId(tree), self._loader)
-        except DamagedRepository as error:
-            # Nothing is lost by reading files anew that the parent has no good record of.
-            _log.warning("the parent snapshot is damaged: %s", error)
-            return _NOTHING
-        return _Before(rows, dict(zip(map(_name, rows), rows, strict=True)), pages)
+        return load_before(tree, self._loader)
 
-    def _take_over(self, files: _Files, before: _Before, rows: list[Row]) -> tuple[_Files, bool]:
+    def _take_over(self, files: Files, before: Before, rows: list[Row]) -> tuple[Files, bool]:
         """Take over the rows of unchanged files whose blobs are stored.
 
         Returns:
@@ -164,13 +160,11 @@ class TreePass:
             left = [file for file in files if file[0] not in stored]
             unchanged = [row for row in unchanged if row[0] in stored]
         rows += unchanged
-        size = sum([row[SIZE] for row in unchanged])
-        self.tally.unmodified += len(unchanged)
-        self.tally.size += size
-        self._progress.advance(len(unchanged), size)
+        self._tally.unmodified += len(unchanged)
+        self._tally.size += sum([row[SIZE] for row in unchanged])
         return left, is_stored
 
-    def _unchanged(self, files: _Files, before: _Before) -> tuple[list[Row], list[BlobId], _Files]:
+    def _unchanged(self, files: Files, before: Before) -> tuple[list[Row], list[BlobId], Files]:
         """Compare files with what the parent has of them, in one loop, as there may be many.
 
         Returns:
@@ -201,28 +195,59 @@ class TreePass:
                         rows.append(row)
                         continue
                     if self._is_stored(row):
-                        rows.append(self._files.placed(row, status))
+                        rows.append(self._links.placed(row, status))
                         continue
             left.append(file)
         return rows, blobs, left
 
     def _is_stored(self, row: Row) -> bool:
-        """Whether all blobs of a file are where this backup may build upon them."""
-        content = row[PAYLOAD]
-        if isinstance(content, bytes):
-            return self._writer.has((BlobId(content),))
-        if not isinstance(content, tuple):
-            return content is None
-        try:
-            return self._writer.has([blob for _, blob in references(content, self._loader)])
-        except DamagedRepository as error:
-            _log.warning("the parent snapshot is damaged: %s", error)
-            return False
+        return is_stored(row, self._writer, self._loader)
 
 
-def _trusted_before(parent: Snapshot | None) -> int:
-    """Files with later times may have changed unnoticed after the parent read them."""
-    if parent is None:
-        return 0
-    started = parent.how.get("started")
-    return (started if isinstance(started, int) else parent.time_ns) - GRANULARITY
+class TreePass:
+    """One pass over a local source: every entry becomes a row, every new byte a blob."""
+
+    def __init__(
+        self,
+        writer: Writer | Rehearsal,
+        ingest: Ingest,
+        loader: BlobLoader,
+        options: BackupOptions,
+        progress: Progress,
+    ) -> None:
+        self._progress = progress
+        self.tally = Tally()
+        self._reader = FileReader(ingest, self.tally.problem, progress)
+        self._tree = TreeBuilder(writer, loader, options, self._reader.links, self.tally)
+
+    def run(self, walk: Walk) -> BlobId:
+        """Back up what the walk finds; returns the id of the root directory."""
+        for event in walk:
+            if isinstance(event, Directory):
+                self._enter(walk, event)
+            elif isinstance(event, Leave):
+                self._tree.leave()
+            else:
+                self.tally.problem(event)
+        return self._tree.root
+
+    def _enter(self, walk: Walk, directory: Directory) -> None:
+        path, tally = directory.path, self.tally
+        self._progress.advance(0, 0, os.fsdecode(path))
+        count, size = tally.unmodified, tally.size
+        left = self._tree.enter(self._reader.directory(walk, directory), directory.files)
+        self._progress.advance(tally.unmodified - count, tally.size - size)
+        read, add = self._reader.read, self._tree.add
+        for name, status in left:
+            row = read(walk, path, name, status)
+            if row is not None:
+                add(row)
+
+
+def _same(before: Row, row: Row) -> bool:
+    """Whether a file that was read again is as it was, but for what every copy changes."""
+    return (
+        before[:CTIME] == row[:CTIME]
+        and before[SIZE:FILESYSTEM] == row[SIZE:FILESYSTEM]  # not the inode between them
+        and before[FILESYSTEM + 1 :] == row[FILESYSTEM + 1 :]
+    )

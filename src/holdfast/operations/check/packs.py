@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 from holdfast.errors import DamagedRepository, ObjectNotFound
 from holdfast.operations.check.report import CheckOptions, Finding, FindingKind
+from holdfast.operations.spread import spread
 from holdfast.primitives.ids import PackName
 from holdfast.progress import Progress
-from holdfast.store import Damage, Store, Table
+from holdfast.store import Damage, ScrubTask, Store, Table, scrub_packs, store_access
 
 WORKERS = 2
+REMOTE_WORKERS = 4
+"""Packs that are read at the same time from a storage that answers late; each takes memory."""
+SHARE = 128 << 20
+"""Bytes of packs that one task of an executor is about."""
+MOST_OF_SHARE = 256
+"""Packs of one task, however small they are."""
 
 
 class Packs:
@@ -55,7 +62,7 @@ class Packs:
         present = self._compare(listed, needed)
         chosen = self._options.read_data.choose(present)
         damaged = {damage.object: damage for damage in self._read(chosen, present)}
-        for where, damage in damaged.items():
+        for where, damage in sorted(damaged.items()):
             self.findings.append(Finding(where, FindingKind.PACK, damage.problem))
         if self._options.full:
             # What was read whole is sound in itself; the index may tell something else of it.
@@ -111,20 +118,43 @@ class Packs:
     def _read(self, chosen: Sequence[PackName], sizes: Mapping[PackName, int]) -> Iterator[Damage]:
         """Read packs, a few at the same time, and tell what is wrong with them."""
         self._progress.expect(len(chosen), sum(sizes[name] for name in chosen))
-        reader = self._store.pack_reader(max((sizes[name] for name in chosen), default=0))
+        largest = max((sizes[name] for name in chosen), default=0)
+        if self._options.executor is None:
+            found = self._read_here(chosen, largest)
+        else:
+            found = self._read_elsewhere(self._options.executor, chosen, sizes, largest)
+        for name, damage in found:
+            self.packs_read += 1
+            self.bytes_read += sizes[name]
+            self._progress.advance(1, sizes[name], name)
+            if damage is not None:
+                yield damage
+
+    def _read_here(
+        self, chosen: Sequence[PackName], largest: int
+    ) -> Iterator[tuple[PackName, Damage | None]]:
+        reader = self._store.pack_reader(largest)
         waiting: deque[tuple[PackName, Future[Damage | None]]] = deque()
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="holdfast-check") as pool:
-            for name in [*chosen, *[None] * 2 * WORKERS]:
+        workers = WORKERS if self._store.backend.capabilities().local else REMOTE_WORKERS
+        with ThreadPoolExecutor(workers, thread_name_prefix="holdfast-check") as pool:
+            for name in [*chosen, *[None] * 2 * workers]:
                 if name is not None:
                     waiting.append((name, pool.submit(reader.damage, name)))
-                if waiting and (name is None or len(waiting) >= 2 * WORKERS):
+                if waiting and (name is None or len(waiting) >= 2 * workers):
                     done, future = waiting.popleft()
-                    damage = future.result()
-                    self.packs_read += 1
-                    self.bytes_read += sizes[done]
-                    self._progress.advance(1, sizes[done], done)
-                    if damage is not None:
-                        yield damage
+                    yield done, future.result()
+
+    def _read_elsewhere(
+        self,
+        executor: Executor,
+        chosen: Sequence[PackName],
+        sizes: Mapping[PackName, int],
+        largest: int,
+    ) -> Iterator[tuple[PackName, Damage | None]]:
+        access = store_access(self._store.backend, self._store.keys)
+        tasks = (ScrubTask(access, packs, largest) for packs in _shares(chosen, sizes))
+        for task, found in spread(executor, scrub_packs, tasks):
+            yield from zip(task.packs, found, strict=True)
 
     def _trailers(self, packs: Mapping[PackName, int]) -> Iterator[Finding]:
         for name, size in packs.items():
@@ -139,3 +169,19 @@ class Packs:
             if not self._table.agrees(info):
                 where = self._store.pack_object(name)
                 yield Finding(where, FindingKind.PACK, "its trailer and the index disagree")
+
+
+def _shares(
+    packs: Iterable[PackName], sizes: Mapping[PackName, int]
+) -> Iterator[tuple[PackName, ...]]:
+    """Packs, in groups for one task each."""
+    share: list[PackName] = []
+    size = 0
+    for name in packs:
+        share.append(name)
+        size += sizes[name]
+        if size >= SHARE or len(share) >= MOST_OF_SHARE:
+            yield tuple(share)
+            share, size = [], 0
+    if share:
+        yield tuple(share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -162,8 +163,10 @@ class CheckOptions:
         read_data: how many packs to read whole.
         full: read the trailer of every pack and compare it with the index.
         everything: all snapshots are checked, so objects and packs that serve others count too.
+        executor: reads packs in other processes; this one does when None.
     """
 
     read_data: ReadData
     full: bool = False
     everything: bool = True
+    executor: Executor | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from holdfast.errors import BackendError, DamagedRepository, HoldfastError, RepositoryError
@@ -15,10 +16,12 @@ from holdfast.model.select import choose_parent, ordered
 from holdfast.model.snapshot import Snapshot, encode_snapshot
 from holdfast.operations.carry import carry
 from holdfast.operations.confirm import confirmed
-from holdfast.operations.copy.known import KnownIds
+from holdfast.operations.copy.handover import hand_over, missing_blobs
+from holdfast.operations.copy.known import MOST_ROWS, ROWS, KnownIds
 from holdfast.operations.copy.result import CopiedSnapshot, CopyFailure
 from holdfast.operations.copy.source import Source, SourceFailed
 from holdfast.operations.copy.transplant import Pair, Transplant
+from holdfast.operations.spread import refuse_forks
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Loader, Store, Writer
@@ -52,11 +55,13 @@ class CopyOptions:
         about: what its sessions say of themselves.
         group: common to the snapshots that are made; None keeps what their originals have.
         dry_run: only find out which snapshots are missing.
+        executor: copies blobs in other processes; this one does when None.
     """
 
     about: dict[str, object]
     group: str | None
     dry_run: bool
+    executor: Executor | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +90,12 @@ def copy(
         targets: where they are to be.
         options: how.
         progress: told of every file.
+
+    Raises:
+        UsageError: the executor cannot be used.
     """
+    if options.executor is not None:
+        refuse_forks(options.executor)
     outcome = Outcome([], [])
     by_id = {snapshot.id: snapshot for snapshot in known}
     with source.loader() as loader:
@@ -95,7 +105,7 @@ def copy(
             except (RepositoryError, BackendError) as error:
                 outcome.failures.append(CopyFailure(target.location, "", error))
                 continue
-            copier = _Copier(source, Source(loader), target, _Copies(by_id, there), options)
+            copier = _Copier(source, loader, target, _Copies(by_id, there), options)
             copier.run(ordered(chosen), outcome, progress)
     return outcome
 
@@ -155,14 +165,21 @@ class _Copier:
     """Copies snapshots to one target."""
 
     def __init__(
-        self, store: Store, source: Source, target: Target, copies: _Copies, options: CopyOptions
+        self, store: Store, loader: Loader, target: Target, copies: _Copies, options: CopyOptions
     ) -> None:
         self._store = store
-        self._source = source
+        self._loader = loader
+        self._source = Source(loader)
         self._target = target
         self._copies = copies
         self._options = options
-        self._known_ids = None if store.names_blobs_as(target.store) else KnownIds()
+        self._known_ids = None if store.names_blobs_as(target.store) else self._new_ids()
+
+    def _new_ids(self) -> KnownIds:
+        """An empty table; what an executor has copied and it forgets, is read here again."""
+        if self._options.executor is None:
+            return KnownIds()
+        return KnownIds(min(max(ROWS, len(self._store.catalog.load()) * 4), MOST_ROWS))
 
     def run(self, chosen: Sequence[Snapshot], outcome: Outcome, progress: Progress) -> None:
         """Copy those that are missing, as long as the target does not fail."""
@@ -202,19 +219,41 @@ class _Copier:
     ) -> BlobId:
         """Store in the target all that a snapshot needs; returns the id of its root there."""
         try:
+            if self._options.executor is not None:
+                self._hand_over(self._options.executor, snapshot, there, writer, progress)
             if self._known_ids is None:
                 seen = BlobSet(self._store.catalog.refresh())
                 carry(snapshot.tree, self._source, writer, seen, progress)
                 return snapshot.tree
-            table = self._target.store.catalog.load()
-            transplant = Transplant(
-                self._source, there, writer, self._known_ids, lambda: BlobSet(table), progress
-            )
+            transplant = self._transplant(self._known_ids, there, writer, progress)
             return transplant.run(snapshot.tree, self._copies.before(snapshot))
         except (DamagedRepository, BackendError) as error:
             if not self._source.is_to_blame(error):
                 raise
             raise SourceFailed(self._source.explained(error, snapshot)) from error
+
+    def _hand_over(
+        self,
+        executor: Executor,
+        snapshot: Snapshot,
+        there: Loader,
+        writer: Writer,
+        progress: Progress,
+    ) -> None:
+        """Have an executor's processes store what is missing of the blobs of files."""
+        seen = BlobSet(self._store.catalog.refresh())
+        if self._known_ids is None:
+            missing = missing_blobs(snapshot.tree, self._source, writer, seen)
+        else:
+            scout = self._transplant(self._known_ids, there, writer, Progress(None))
+            missing = scout.missing(snapshot.tree, self._copies.before(snapshot), seen)
+        hand_over(executor, missing, self._loader, writer, self._known_ids, progress)
+
+    def _transplant(
+        self, known: KnownIds, there: Loader, writer: Writer, progress: Progress
+    ) -> Transplant:
+        table = self._target.store.catalog.load()
+        return Transplant(self._source, there, writer, known, lambda: BlobSet(table), progress)
 
     def _copied(self, snapshot: Snapshot, tree: BlobId, writer: Writer) -> Snapshot:
         """What the copy says of itself: what the original says, but for what is another's."""

@@ -9,6 +9,9 @@ from holdfast.primitives.ids import ID_SIZE, BlobId
 ROWS = 1 << 20
 """Blobs that are remembered at most: 64 MiB, of which only what is used takes memory."""
 
+MOST_ROWS = 1 << 24
+"""No table is larger: that is 1 GiB."""
+
 _ROW = 2 * ID_SIZE
 
 

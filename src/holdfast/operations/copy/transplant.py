@@ -21,6 +21,7 @@ from holdfast.model.roles import BlobLoader
 from holdfast.model.tree import load_directory, save_directory
 from holdfast.model.walk import directory_tree, file_content
 from holdfast.operations.carry import BlobKeeper, Seen
+from holdfast.operations.copy.handover import Missing
 from holdfast.operations.copy.known import KnownIds
 from holdfast.operations.ingest import Group, owner_group
 from holdfast.operations.rebuild import Directory, rebuild
@@ -97,6 +98,30 @@ class Transplant:
         root = self._directory(tree, ROOT, before)
         return rebuild(root, self._source, self._enter, self._leave)
 
+    def missing(self, tree: BlobId, before: Pair | None, seen: Seen) -> Iterator[Missing]:
+        """Give the blobs of files that `run` would read, as far as is known without reading any.
+
+        Args:
+            tree: as for `run`, and so is `before`.
+            before: that of an earlier snapshot, and what it became.
+            seen: blobs of the source that were given or are not missing; added to.
+
+        Raises:
+            DamagedRepository: the source is damaged.
+        """
+        pending = [(tree, before)]
+        while pending:
+            tree, before = pending.pop()
+            if not seen.add(tree) or self._take_over(tree, before) is not None:
+                continue
+            below = self._below(before)
+            finder = _Finder(self._pairs(before))
+            for node in load_directory(tree, self._source):
+                if node.type == NodeType.DIRECTORY:
+                    pending.append((directory_tree(node), below.get(node.name)))
+                elif node.type == NodeType.FILE:
+                    yield from self._missing(node, finder.find(node.name), seen)
+
     # Directories
 
     def _enter(
@@ -108,12 +133,15 @@ class Transplant:
         return self._directory(tree, path, before) if taken is None else taken
 
     def _directory(self, tree: BlobId, path: bytes, before: Pair | None) -> Directory[_Before]:
-        below = {
+        return Directory(tree, path, _Before(before, self._below(before)))
+
+    def _below(self, before: Pair | None) -> dict[bytes, Pair]:
+        """The directories in one that was copied, by name."""
+        return {
             old.name: (directory_tree(old), directory_tree(new))
             for old, new in self._pairs(before)
             if old.type == NodeType.DIRECTORY
         }
-        return Directory(tree, path, _Before(before, below))
 
     def _leave(self, directory: Directory[_Before]) -> BlobId:
         tree = save_directory(self._moved(directory), self._keeper)
@@ -197,20 +225,33 @@ class Transplant:
     # Files
 
     def _content(self, node: Node, before: _Nodes | None) -> Content | None:
-        content = file_content(node)
-        if before is not None and before[0].type == NodeType.FILE:
-            old, new = before
-            if old.payload == content and self._is_whole(lambda: self._has_content(new)):
-                return file_content(new)
-            self._learn(old, new)
+        if before is not None and self._is_as_before(node, *before):
+            return file_content(before[1])
         builder = ContentBuilder(self._keeper)
         group = owner_group(node)
-        for _, item in iter_items(content, node.size, self._source):
+        for _, item in iter_items(file_content(node), node.size, self._source):
             if isinstance(item, int):
                 builder.add_zeros(item)
             else:
                 builder.add_blob(self._blob(*item, group), item[1])
         return builder.finish()[1]
+
+    def _missing(self, node: Node, before: _Nodes | None, seen: Seen) -> Iterator[Missing]:
+        if before is not None and self._is_as_before(node, *before):
+            return
+        group = owner_group(node)
+        for _, item in iter_items(file_content(node), node.size, self._source):
+            if isinstance(item, tuple) and seen.add(item[0]) and self._there(item[0]) is None:
+                yield Missing(*item, group)
+
+    def _is_as_before(self, node: Node, old: Node, new: Node) -> bool:
+        """Whether a file is what was copied before, and all of that is still to be built upon."""
+        if old.type != NodeType.FILE:
+            return False
+        if old.payload == file_content(node) and self._is_whole(lambda: self._has_content(new)):
+            return True
+        self._learn(old, new)
+        return False
 
     def _learn(self, old: Node, new: Node) -> None:
         """Remember what the blobs of a file are called in the target."""
@@ -227,8 +268,8 @@ class Transplant:
 
     def _blob(self, blob: BlobId, length: int, group: Group) -> BlobId:
         """The id of a blob of a file in the target, stored there unless it is."""
-        there = self._known.get(blob)
-        if there is not None and self._keeper.has((there,)):
+        there = self._there(blob)
+        if there is not None:
             return there
         data = self._source.load(blob)
         if len(data) != length:
@@ -236,6 +277,11 @@ class Transplant:
         there = self._keeper.save_data(memoryview(data), group)
         self._known.put(blob, there)
         return there
+
+    def _there(self, blob: BlobId) -> BlobId | None:
+        """The id of a blob in the target, if it is known and the blob is to be built upon."""
+        there = self._known.get(blob)
+        return there if there is not None and self._keeper.has((there,)) else None
 
 
 class _Finder:

@@ -31,7 +31,7 @@ from holdfast.operations.prune.survey import (
 from holdfast.operations.reachable import mark
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId
 from holdfast.progress import Progress
-from holdfast.store import Drain, Group, Kind, Loader, Marks, Reclaim, Store, Writer
+from holdfast.store import Drain, Group, Kind, Loader, Marks, Reclaim, Store, Writer, is_exclusive
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def prune(
         plan = make_plan(found, options, store.settings.pack_size, _old(store, options))
         progress.finish()
         return _estimate(found, plan, reclaim)
-    if not store.backend.capabilities().put_if_absent and not options.no_other_writers:
+    if not options.no_other_writers and not is_exclusive(store.backend):
         raise UsageError(
             "this storage cannot create an object only if it is absent, so a prune here is safe "
             "only while nobody else writes: see to that, and say so (--no-other-writers)"

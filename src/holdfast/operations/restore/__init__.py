@@ -18,6 +18,7 @@ and the rest is restored; only a failure of the repository as a whole ends the w
 for the disk: after a power failure, restore again.
 """
 
+from holdfast.operations.restore.objects import restore_objects
 from holdfast.operations.restore.options import Overwrite, RestoreOptions
 from holdfast.operations.restore.restore import restore, verify_restore
 from holdfast.operations.restore.result import (
@@ -39,5 +40,6 @@ __all__ = [
     "RestoreResult",
     "VerifyResult",
     "restore",
+    "restore_objects",
     "verify_restore",
 ]

@@ -16,7 +16,7 @@ from holdfast.filesystem.target import TargetError, discard_all, fold, restore_m
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import view_blobs
 from holdfast.operations.restore.entries import LARGE, Context, EntryRestorer, Job, Surroundings
-from holdfast.operations.restore.helper import Folder, Helper, Task
+from holdfast.operations.restore.helper import Folder, Hands, Task
 from holdfast.operations.restore.options import Overwrite
 from holdfast.operations.restore.result import Tally
 from holdfast.operations.restore.scope import Place
@@ -124,7 +124,7 @@ class Batch:
     there is one; the rest, and what goes wrong, comes after them.
     """
 
-    def __init__(self, restorer: EntryRestorer, context: Context, helper: Helper) -> None:
+    def __init__(self, restorer: EntryRestorer, context: Context, helper: Hands) -> None:
         self._restorer = restorer
         self._context = context
         self._helper = helper
@@ -221,12 +221,16 @@ class Batch:
                 os.close(share.fd)
 
     def _have_done(self, task: Task) -> list[int] | None:
-        """Have the small files written by the helper; None when it has failed."""
+        """Have the small files written by the helper; None when it has failed.
+
+        An executor may begin a task a second time, which leaves what the first left half done.
+        """
         left = self._helper.do(task)
-        if left is None:
+        if left is None or (left and self._context.elsewhere is not None):
             for share in self._shares:
                 with suppress(TargetError):  # then they stay until the next restore
                     discard_all(share.fd, self._helper.temporary)
+        if left is None:
             self._contents = view_blobs(self._context.loader, self._blobs)
         return left
 

@@ -30,7 +30,7 @@ from holdfast.model.roles import BlobLoader
 from holdfast.model.tree import load_directory
 from holdfast.operations.restore.batch import MAX_BYTES, MAX_ENTRIES, Batch, OpenDirectory
 from holdfast.operations.restore.entries import Context, EntryRestorer, Surroundings
-from holdfast.operations.restore.helper import Helper
+from holdfast.operations.restore.helper import Hands
 from holdfast.operations.restore.judge import Verdict, judge
 from holdfast.operations.restore.pool import Pool
 from holdfast.operations.restore.purge import Purge
@@ -45,7 +45,7 @@ _DEFAULT_ACL: Final = b"system.posix_acl_default"
 class DirectoryRestorer:
     """The `Visitor` of a restore. Levels are created in the target when something needs them."""
 
-    def __init__(self, context: Context, pool: Pool, purge: Purge, helper: Helper) -> None:
+    def __init__(self, context: Context, pool: Pool, purge: Purge, helper: Hands) -> None:
         self._context = context
         self._options = context.options
         self._tally = context.tally

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -29,12 +30,15 @@ from holdfast.filesystem.target import (
 )
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import BlobLoader
+from holdfast.operations.restore.elsewhere import Elsewhere, PartMissing
 from holdfast.operations.restore.judge import Verdict, check_wanted, is_protected, judge
 from holdfast.operations.restore.links import Group, Holder, Holders, make_link
 from holdfast.operations.restore.options import RestoreOptions
 from holdfast.operations.restore.result import Deed, Tally
 from holdfast.operations.restore.scope import Place, Scope
 from holdfast.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 LARGE: Final = 8 << 20
 """Bytes from which on a file reports its progress piece by piece."""
@@ -100,6 +104,7 @@ class Context:
         clear: removes a directory that is in the way, with what is in it: descriptor, name,
             place and scope of its directory.
         has_ended: whether the work is to be given up.
+        elsewhere: writes large files in other processes; None when this one does.
     """
 
     root: int
@@ -109,6 +114,7 @@ class Context:
     progress: Progress | None
     clear: Callable[[int, bytes, Place, Scope], object]
     has_ended: Callable[[], bool]
+    elsewhere: Elsewhere | None = None
 
 
 class EntryRestorer:
@@ -228,14 +234,24 @@ class EntryRestorer:
 
     def _create_file(self, job: Job, found: os.stat_result | None) -> Holder | None:
         """Write a new file and put it in its place when it is complete."""
+        is_large = job.node.size >= LARGE and not self._options.sparse
+        if self._context.elsewhere is not None and is_large:
+            try:
+                return self._make_file(job, found, self._fill_elsewhere)
+            except PartMissing as error:
+                # Its parts may still be written, so that file is left behind.
+                _log.info("a file is written here: %s", error)
+        return self._make_file(job, found, self._fill)
+
+    def _make_file(
+        self, job: Job, found: os.stat_result | None, fill: Callable[[Job, int, bytes], int]
+    ) -> Holder | None:
         node = job.node
         temporary = next(self.temporary)
         fd = create_file(job.fd, temporary)
         try:
             try:
-                written, _ = write_pieces(
-                    fd, self._pieces(job), node.size, sparse=self._options.sparse
-                )
+                written = fill(job, fd, temporary)
                 apply_to_new(
                     fd,
                     node,
@@ -253,6 +269,28 @@ class EntryRestorer:
             job.path, Deed.REPLACE if found is not None else Deed.CREATE, node.size, written
         )
         return holder
+
+    def _fill(self, job: Job, fd: int, _: bytes) -> int:
+        """Write a new file; returns the bytes that were written."""
+        pieces = self._pieces(job)
+        return write_pieces(fd, pieces, job.node.size, sparse=self._options.sparse).size
+
+    def _fill_elsewhere(self, job: Job, fd: int, name: bytes) -> int:
+        """Have a new file written by an executor; returns the bytes that were written."""
+        status = os.fstat(job.fd)
+        folder = job.around.place.names, status.st_dev, status.st_ino
+        content = cast("Content", job.node.payload)
+        written = 0
+        for length in cast("Elsewhere", self._context.elsewhere).fill(
+            folder, name, content, job.node.size
+        ):
+            if self._context.has_ended():
+                raise Stopped
+            written += length
+            job.reported += length
+            if self._context.progress is not None:
+                self._context.progress.advance(0, length, os.fsdecode(job.path()))
+        return written + write_pieces(fd, (), job.node.size, sparse=False).size
 
     def _restore_other(self, job: Job, found: os.stat_result | None) -> None:
         """Restore a link, fifo, socket or device."""

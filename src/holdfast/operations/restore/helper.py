@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeAlias, cast
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias, cast
 
 from holdfast.filesystem.newfile import PlainFile
 from holdfast.filesystem.target import TemporaryNames
@@ -46,6 +46,22 @@ class Task(NamedTuple):
     files: list[tuple[int, PlainFile]]
     blobs: list[BlobId]
     plan: Plan
+
+
+class Hands(Protocol):
+    """Who writes small files for a restore.
+
+    Attributes:
+        temporary: of what prefix files are that are not complete yet.
+    """
+
+    temporary: TemporaryNames
+
+    def offer(self, files: int) -> bool:
+        """Say that so many files are to be written; whether they can be taken."""
+
+    def do(self, task: Task) -> list[int] | None:
+        """Have a task done; see `Helper.do`."""
 
 
 class Helper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,6 +48,9 @@ class RestoreOptions:
         devices: create device nodes, which takes root; otherwise each is reported as left out.
         dry_run: only say what would be done.
         verify: when all is done, read everything back and compare it with the snapshot.
+        expected: how many entries that are no directories there are without patterns, and their
+            bytes, if that is known: then progress need not count them.
+        executor: its processes write files, too; they reach the target by the same path.
         on_action: told of each thing that is done, from several threads but one call at a time;
             in a dry run, of each that would be done.
     """
@@ -59,4 +63,6 @@ class RestoreOptions:
     devices: bool = False
     dry_run: bool = False
     verify: bool = False
+    expected: tuple[int, int] | None = None
+    executor: Executor | None = None
     on_action: OnAction | None = None

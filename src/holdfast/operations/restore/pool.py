@@ -57,12 +57,20 @@ class Pool:
             if error is not None and self._failure is None:
                 self._failure = error
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        try:
+            self._join()
+        except BaseException as interruption:
+            self._fail(interruption)  # or the rest would still be done
+            self._join()
+            raise
         for batch in self._waiting:
             batch.close()
         if error is None and self._failure is not None:
             raise self._failure
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
 
     @property
     def has_failed(self) -> bool:

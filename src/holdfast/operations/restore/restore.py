@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from contextlib import closing
+import threading
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from holdfast.errors import DamagedRepository, UsageError
+from holdfast.errors import BackendError, DamagedRepository, UsageError
 from holdfast.filesystem.target import open_target
 from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.operations.restore.directories import DirectoryRestorer
-from holdfast.operations.restore.entries import Context
+from holdfast.operations.restore.elsewhere import THREADS, Elsewhere
+from holdfast.operations.restore.entries import Context, Stopped
 from holdfast.operations.restore.helper import Helper
 from holdfast.operations.restore.options import Overwrite, RestoreOptions
 from holdfast.operations.restore.plan import Planner
@@ -27,6 +30,8 @@ from holdfast.progress import Progress
 from holdfast.store import Loader
 
 TargetPath: TypeAlias = str | bytes | os.PathLike[str]
+
+_log = logging.getLogger(__name__)
 
 _PROTECTING = (Overwrite.IF_NEWER, Overwrite.NEVER)
 
@@ -66,10 +71,10 @@ def restore(
         if options.dry_run:
             job.plan(root, tally)
         elif root is not None:
-            job.announce(passes=1 + options.verify)
-            job.write(root, tally)
-            if options.verify:
-                job.verify(root, tally)
+            with job.announced(passes=1 + options.verify):
+                job.write(root, tally, target)
+                if options.verify:
+                    job.verify(root, tally)
     finally:
         if root is not None:
             os.close(root)
@@ -115,8 +120,8 @@ def verify_restore(
         raise UsageError(f"target {os.fsdecode(target)!r}: there is no such directory")
     tally = Tally()
     try:
-        job.announce(passes=1)
-        entries, size = job.verify(root, tally)
+        with job.announced(passes=1):
+            entries, size = job.verify(root, tally)
     finally:
         os.close(root)
     if progress is not None:
@@ -135,18 +140,44 @@ class _Restore:
     options: RestoreOptions
     progress: Progress | None
 
-    def announce(self, passes: int) -> None:
-        """Tell the progress what is to come; that costs a pass over the trees."""
-        if self.progress is not None and self.progress.is_watched:
-            total = _Total()
-            self._traverse(total)
-            self.progress.expect(total.entries * passes, total.size * passes)
+    def announced(self, passes: int) -> AbstractContextManager[None]:
+        """Tell the progress what is to come, or have it counted by a pass over the trees."""
+        if self.progress is None:
+            return nullcontext()
+        expected, has_patterns = self.options.expected, self.options.include or self.options.exclude
+        if expected is not None and not has_patterns:
+            entries, size = expected
+            self.progress.expect(entries * passes, size * passes)
+            return nullcontext()
+        return self.progress.counting(lambda stop: self._count(stop, passes))
 
-    def write(self, root: int, tally: Tally) -> None:
+    def _count(self, stop: threading.Event, passes: int) -> tuple[int, int] | None:
+        total = _Total(stop)
+        try:
+            self._traverse(total)
+        except Stopped:
+            return None
+        except (BackendError, DamagedRepository) as error:
+            _log.info("how much there is to restore cannot be counted: %s", error)
+            return None
+        return total.entries * passes, total.size * passes
+
+    def _elsewhere(self, target: TargetPath, root: int) -> Elsewhere | None:
+        executor = self.options.executor
+        if executor is None or not isinstance(self.loader, Loader):
+            return None
+        path = os.path.abspath(os.fsencode(target))  # noqa: PTH100 - symlinks stay what they are
+        return Elsewhere(executor, self.loader, path, root)
+
+    def write(self, root: int, tally: Tally, target: TargetPath) -> None:
         """Restore."""
         purge = Purge(self.selection, tally, dry_run=False)
+        elsewhere = self._elsewhere(target, root)
         access = self.loader.access() if isinstance(self.loader, Loader) else None
-        with Helper(access, root) as helper, Pool() as pool:
+        pool = Pool() if elsewhere is None else Pool(THREADS)
+        if elsewhere is not None:
+            elsewhere.has_ended = lambda: pool.has_failed
+        with elsewhere or Helper(access, root) as helper, pool:
             context = Context(
                 root=root,
                 loader=self.loader,
@@ -155,6 +186,7 @@ class _Restore:
                 progress=self.progress,
                 clear=purge.remove,
                 has_ended=lambda: pool.has_failed,
+                elsewhere=elsewhere,
             )
             with closing(DirectoryRestorer(context, pool, purge, helper)) as restorer:
                 self._traverse(restorer)
@@ -178,16 +210,19 @@ class _Restore:
 
 
 class _Total:
-    """The `Visitor` that counts what is to come."""
+    """The `Visitor` that counts what is to come, until it is told to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: threading.Event) -> None:
         self.entries = self.size = 0
+        self._stop = stop
 
     def enter(self, level: Level) -> None:
         """See `Visitor.enter`."""
 
     def entry(self, level: Level, node: Node) -> None:  # noqa: ARG002 - a Visitor's signature
         """See `Visitor.entry`."""
+        if self._stop.is_set():
+            raise Stopped
         self.entries += 1
         self.size += node.size if node.type == NodeType.FILE else 0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -59,6 +60,8 @@ class RestoreResult:
         bytes_written: bytes that had to be written for that.
         errors: what could not be done, the first `MAX_ERRORS` of it; the rest was restored.
         errors_total: how many there are in all.
+        left_out: what the target has no place for, by its kind, and how many there are of that;
+            only with a store as the target.
     """
 
     files_restored: int
@@ -71,6 +74,7 @@ class RestoreResult:
     bytes_written: int
     errors: tuple[Problem, ...]
     errors_total: int
+    left_out: dict[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class Tally:
         self._bytes_restored = self._bytes_written = 0
         self._problems: list[Problem] = []
         self._problems_total = 0
+        self._left_out: Counter[str] = Counter()
         self.kept: set[bytes] = set()
 
     def file(self, path: Callable[[], bytes], deed: Deed, size: int, written: int) -> None:
@@ -169,6 +174,11 @@ class Tally:
             self._deleted += 1
             self._tell(path, Deed.DELETE)
 
+    def leave_out(self, kind: str) -> None:
+        """Count something that the target has no place for."""
+        with self._lock:
+            self._left_out[kind] += 1
+
     def problem(self, path: bytes, error: TargetError | DamagedRepository) -> None:
         """Note what could not be done."""
         if isinstance(error, TargetError):
@@ -197,6 +207,7 @@ class Tally:
                 bytes_written=self._bytes_written,
                 errors=tuple(self._problems),
                 errors_total=self._problems_total,
+                left_out=dict(self._left_out),
             )
 
     def _tell(self, path: Callable[[], bytes], deed: Deed) -> None:

@@ -27,14 +27,16 @@ class Worker:
     """Does tasks, one at a time.
 
     Args:
-        access: what it takes to read packs.
+        reader: reads packs.
         root: descriptor of the target. It is the worker's from now on.
         temporary: names for files that are not complete yet.
-        parent: number of the process for which it works.
+        parent: number of the process for which it works; None when it works for another machine.
     """
 
-    def __init__(self, access: bytes, root: int, temporary: TemporaryNames, parent: int) -> None:
-        self._reader = PlanReader(access)
+    def __init__(
+        self, reader: PlanReader, root: int, temporary: TemporaryNames, parent: int | None
+    ) -> None:
+        self._reader = reader
         self._stack = DirectoryStack(root)
         self._names: list[bytes] = []
         self._temporary = temporary
@@ -46,7 +48,7 @@ class Worker:
         with ExitStack() as stack:
             folders = [self._open(folder, stack) for folder in task.folders]
             for number, content in self._contents(task):
-                if os.getppid() != self._parent:
+                if self._parent is not None and os.getppid() != self._parent:
                     raise SystemExit
                 at, file = task.files[number]
                 folder = folders[at]
@@ -69,8 +71,13 @@ class Worker:
             return None
         stack.callback(os.close, fd)
         status = os.fstat(fd)
-        is_same = (status.st_dev, status.st_ino) == (device, inode)
+        # Other machines have other numbers for one and the same file system.
+        is_same = status.st_ino == inode and (self._parent is None or status.st_dev == device)
         return NewFiles(fd, self._temporary) if is_same else None
+
+    def close(self) -> None:
+        """Let go of the target."""
+        self._stack.close()
 
     def _go(self, names: list[bytes]) -> None:
         """Enter a directory, from the one where the worker is."""
@@ -83,11 +90,28 @@ class Worker:
             self._names.append(name)
 
 
+def enter(stack: DirectoryStack, folder: Folder) -> int:
+    """Go from the target to a directory, for another machine; returns its descriptor.
+
+    Raises:
+        TargetError: it is not the one that is meant.
+    """
+    names, _, inode = folder
+    for name in names:
+        if enter_directory(stack, name, unlock=False) is None:
+            raise TargetError("enter", "it is gone")
+    found = descriptor_of(stack)
+    if os.fstat(found).st_ino != inode:
+        raise TargetError("enter", "it is another directory")
+    return found
+
+
 def main() -> None:
     """Do tasks until the pipe ends."""
     gc.disable()  # a task leaves no cycles behind
     questions, answers = connected()
     access, prefix, parent = cast("tuple[bytes, bytes, int]", receive(questions))
-    worker = Worker(access, int(sys.argv[1]), TemporaryNames(prefix), parent)
+    reader = PlanReader.of_access(access)
+    worker = Worker(reader, int(sys.argv[1]), TemporaryNames(prefix), parent)
     while (task := receive(questions)) is not None:
         send(answers, worker.do(Task._make(cast("Task", task))))
