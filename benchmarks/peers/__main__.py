@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import sys
@@ -21,6 +22,7 @@ from holdfast.clock import SYSTEM_CLOCK
 LEAST_MEMORY = 2_000_000_000
 """Bytes below which the file system in memory is not used."""
 SETS = "abcdefg"
+_PATH = re.compile(r"/\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Bench:
                 works.try_out(tool, self._options.work)
             except (CommandError, Different) as error:
                 self._tools.remove(tool)
-                self._note(f"{tool.version} does not work here: {error}".splitlines()[0])
+                why = _PATH.sub("…", str(error).splitlines()[0])
+                self._note(f"{tool.version} does not work here: {why}")
 
     def run(self, data: DataSet) -> None:
         """Use one set of data.
