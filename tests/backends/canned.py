@@ -74,3 +74,31 @@ def canned(told: Answer | Callable[[Asked], Answer]) -> Iterator[Canned]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def garbling(reply: bytes) -> Iterator[str]:
+    """A server that hears a request out and says that, whatever it is."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_all(self) -> None:
+            if self.headers.get("Expect") == "100-continue":
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.wfile.write(reply)
+            self.close_connection = True
+
+        do_GET = do_PUT = do_POST = do_all  # noqa: N815 - http.server's names
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import logging
 import os
@@ -11,12 +12,18 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs
 
 import pytest
-from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas
+from azure.storage.blob import (
+    ContainerClient,
+    ContainerSasPermissions,
+    ContentSettings,
+    generate_container_sas,
+)
 from tests.backends.canned import Answer, Asked, canned
 
 from holdfast.backend import Access, Backend, open_backend, open_objects, put_probing
@@ -489,6 +496,18 @@ def test_what_answers_to_a_put_mean(status: int, code: str, kind: type[BackendEr
     assert store.asked[0].headers["if-none-match"] == "*"
 
 
+HTML = {"Content-Type": "text/html"}
+XML = {"Content-Type": "application/xml"}
+
+
+def test_a_success_that_is_not_azures_says_nothing_of_an_object(opened: Open) -> None:
+    for answer in (Answer(200), Answer(200, b"<html>", HTML), Answer(206, b"x")):
+        with canned(answer) as store:
+            backend = opened("az://container/prefix", **_canned_options(store.address))
+            with pytest.raises(StorageUnavailable):
+                backend.put("data/a", b"x")
+
+
 def test_a_body_that_breaks_off(opened: Open) -> None:
     headers = {
         "Content-Range": "bytes 0-99/100",
@@ -503,11 +522,19 @@ def test_a_body_that_breaks_off(opened: Open) -> None:
             backend.get("data/a", 0, 100)
 
 
+NO_LISTINGS = (
+    Answer(200, b"<html>Log in to the network first</html>", HTML),
+    Answer(200),
+    Answer(200, b"", XML),
+    Answer(200, b"<?xml", XML),
+    Answer(200, b"<html/>", XML),
+    Answer(200, b"<EnumerationResults/>", XML),
+    Answer(200, b"<a><Blobs><Blob/></Blobs></a>", XML),
+)
+
+
 def test_an_answer_of_something_else_is_no_empty_listing(opened: Open) -> None:
-    page = Answer(200, b"<html>Log in to the network first</html>", {"Content-Type": "text/html"})
-    xml = {"Content-Type": "application/xml"}
-    texts = (b"", b"<?xml", b"<html/>", b"<EnumerationResults/>", b"<a><Blobs><Blob/></Blobs></a>")
-    for answer in (page, Answer(200), *(Answer(200, text, xml) for text in texts)):
+    for answer in NO_LISTINGS:
         with canned(answer) as store:
             backend = opened("az://container/prefix", **_canned_options(store.address))
             with pytest.raises(StorageUnavailable):
@@ -563,3 +590,32 @@ def test_what_is_no_repository_is_not_locked() -> None:
     options = {**_canned_options("http://127.0.0.1:1"), "object_lock_days": 1}
     with pytest.raises(UsageError, match="object_lock_days: it is for repositories only"):
         open_objects("az://container/prefix", Access(options))
+
+
+def test_what_is_said_to_be_compressed_is_read_as_it_is_stored(place: Place) -> None:
+    data = gzip.compress(b"content" * 1000)
+    with _container(place) as container:
+        name = place.location.partition("://")[2].partition("/")[2] + "/a"
+        container.upload_blob(name, data, content_settings=ContentSettings(content_encoding="gzip"))
+    objects = open_objects(place.location, Access(place.options))
+    (listed,), _ = objects.page("")
+    assert objects.read(listed, 0, listed.size) == data
+    assert objects.read(listed, 3, 9) == data[3:9]
+    assert objects.read_any(listed.path, 0, len(data)) == data
+    objects.close()
+
+
+def test_an_answer_of_something_else_is_no_empty_folder() -> None:
+    for answer in NO_LISTINGS:
+        with canned(answer) as store:
+            driver = AzureDriver.at("az://container/prefix", _canned_options(store.address))
+            objects = AzureObjects(driver)
+            works = (
+                partial(objects.page, ""),
+                partial(objects.folder, objects.root),
+                objects.probe,
+            )
+            for work in works:
+                with pytest.raises(StorageUnavailable):
+                    work()
+            objects.close()

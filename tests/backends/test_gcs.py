@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.backends.canned import Answer, Asked, canned
 
 from holdfast.backend import Access, Backend, open_backend, open_objects
-from holdfast.backend.drivers.gcs import GcsDriver
+from holdfast.backend.drivers.gcs import GcsDriver, GoogleError
 from holdfast.backend.drivers.gcs_objects import GcsObjects
 from holdfast.backend.drivers.objects import PIECE
 from holdfast.backend.remote import open_remote
@@ -646,3 +647,31 @@ def test_small_and_large_objects_are_stored_alike(path: str) -> None:
 def test_what_is_no_repository_is_not_locked() -> None:
     with pytest.raises(UsageError, match="object_lock_days: it is for repositories only"):
         open_objects("gs://bucket/prefix", Access({"token": "anon", "object_lock_days": 1}))
+
+
+def test_what_is_said_to_be_compressed_is_read_as_it_is_stored(place: Place) -> None:
+    data = gzip.compress(b"content" * 1000)
+    bucket, _, prefix = place.location.partition("://")[2].partition("/")
+    address = f"{place.options['endpoint_url']}/upload/storage/v1/b/{bucket}/o"
+    query = f"uploadType=media&contentEncoding=gzip&name={prefix}/a"
+    urlopen(f"{address}?{query}", data).close()  # noqa: S310 - the test server's http address
+    objects = open_objects(place.location, Access(place.options))
+    (listed,), _ = objects.page("")
+    assert listed.size == len(data)
+    assert objects.read(listed, 0, listed.size) == data
+    assert objects.read(listed, 3, 9) == data[3:9]
+    assert objects.read_any(listed.path, 0, len(data)) == data
+    objects.close()
+
+
+def test_a_refusal_that_comes_compressed() -> None:
+    """As it may, to whom takes objects that are."""
+    error = {"error": {"message": "slow down", "errors": [{"reason": "rateLimitExceeded"}]}}
+    headers = {"Content-Encoding": "gzip"}
+    answer = Answer(403, gzip.compress(json.dumps(error).encode()), headers)
+    with canned(answer) as store, _uploading(store.address) as objects:
+        with pytest.raises(GoogleError) as caught:
+            objects.read("bucket/prefix/a", (0, 3), "")
+        found = objects.explain("get", "bucket/prefix/a", caught.value)
+    assert isinstance(found, StorageUnavailable)
+    assert store.asked[0].headers["accept-encoding"] == "gzip"

@@ -698,3 +698,16 @@ def test_only_files_of_writers_are_swept(backend: LocalBackend, root: Path) -> N
     (root / "other").write_bytes(b"")
     assert backend.sweep(1 << 62) == 0
     assert backend.get("data/ab/object") == b"data"
+
+
+def test_only_folders_that_it_made_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "theirs/empty").mkdir(parents=True)
+    (tmp_path / "repository/theirs").mkdir(parents=True)
+    for root in ("repository", "new/folder"):
+        backend = LocalBackend(tmp_path / root)
+        backend.put("data/00/a", b"x")
+        backend.delete("data/00/a")
+        backend.remove_folders()
+        backend.close()
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert found == ["repository", "repository/theirs", "theirs", "theirs/empty"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -17,10 +18,18 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
 import holdfast
-from holdfast.backend import Access, Backend, Sweepable, open_backend, open_objects
+from holdfast.backend import (
+    Access,
+    Backend,
+    RemoteFailure,
+    Sweepable,
+    open_backend,
+    open_objects,
+)
 from holdfast.errors import (
     AccessDenied,
     BackendError,
+    ObjectNotFound,
     UsageError,
 )
 from holdfast.overrides import override
@@ -226,6 +235,30 @@ def test_a_folder_that_is_there_but_not_found_is_not_empty(tmp_path: Path) -> No
     backend.close()
 
 
+def test_a_repository_that_is_gone_is_not_empty(tmp_path: Path) -> None:
+    """As when a server has lost what was mounted there, which may be back in a moment."""
+    backend = _open(tmp_path)
+    assert list(backend.list("config/")) == []  # it is not made yet
+    backend.put("snapshots/a", b"x")
+    assert backend.get("snapshots/a") == b"x"
+    (tmp_path / "repository").rename(tmp_path / "elsewhere")
+    works: list[Callable[[], object]] = [
+        lambda: list(backend.list("snapshots/")),
+        lambda: list(backend.list("")),
+        lambda: backend.stat("snapshots/a"),
+        lambda: backend.get("snapshots/a"),
+        lambda: backend.delete("snapshots/a"),
+    ]
+    for work in works:
+        with pytest.raises(BackendError, match="is not there any more") as caught:
+            work()
+        assert not isinstance(caught.value, ObjectNotFound)
+    (tmp_path / "elsewhere").rename(tmp_path / "repository")
+    assert [info.name for info in backend.list("snapshots/")] == ["snapshots/a"]
+    assert list(backend.list("gc/")) == []
+    backend.close()
+
+
 def test_what_a_killed_writer_leaves_is_swept(tmp_path: Path) -> None:
     backend = _open(tmp_path)
     backend.put("data/a", b"x")
@@ -277,6 +310,90 @@ def test_a_folder_that_others_filled(tmp_path: Path) -> None:
     objects.close()
     assert (tmp_path / "new/large").read_bytes() == data
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["large"]
+
+
+def test_a_large_file_replaces_another_where_names_must_be_free(tmp_path: Path) -> None:
+    objects = open_objects(f"shelf://{tmp_path}", Access({"colour": "black"}), ManualClock())
+    for data in (os.urandom(9 * _MIB), os.urandom(10 * _MIB)):
+        objects.write(objects.path("large"), len(data), partial(_cut, data))
+        assert (tmp_path / "large").read_bytes() == data
+    objects.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
+
+
+class Eager(ManualClock):
+    """One on which waiting takes no time."""
+
+    @override
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.advance(seconds)
+        return event.is_set()
+
+
+class Ending(Shelf):
+    """One that counts its connections, and may lose what it is told to write."""
+
+    protocol = "ending"
+    opened: ClassVar[list[Ending]] = []
+    is_lossy: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened.append(self)
+
+    @override
+    def mv(self, path1: str, path2: str, **more: object) -> None:
+        self._fail("mv")
+        super().mv(path1, path2, **more)
+
+    @override
+    def open(self, path: str, mode: str = "rb", **more: object) -> object:
+        if self.is_lossy:
+            Path(path).touch()
+        return super().open("/dev/null" if self.is_lossy else path, mode, **more)
+
+    @override
+    def info(self, path: str, **more: object) -> Mapping[str, object]:
+        found: Mapping[str, object] = super().info(path, **more)
+        return {**found, "size": 1} if self.is_lossy else found
+
+    def close(self) -> None:
+        """End."""
+        self.opened.remove(self)
+
+
+@pytest.fixture
+def ending() -> Iterator[type[Ending]]:
+    fsspec.register_implementation("ending", Ending, clobber=True)
+    yield Ending
+    Ending.is_lossy = False
+    Ending.opened.clear()
+
+
+def test_the_connection_of_a_large_file_is_closed(tmp_path: Path, ending: type[Ending]) -> None:
+    objects = open_objects(f"ending://{tmp_path}", Access(), ManualClock())
+    data = bytes(9 * _MIB)
+    objects.write(objects.path("a"), len(data), partial(_cut, data))
+    assert ending.opened == []
+    Shelf.failures["mv"] = [OSError(errno.EIO, "odd")]
+    with pytest.raises(RemoteFailure):
+        objects.write(objects.path("b"), len(data), partial(_cut, data))
+    assert ending.opened == []
+    objects.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_large_file_that_is_not_there_whole_gets_no_name(
+    tmp_path: Path, ending: type[Ending]
+) -> None:
+    objects = open_objects(f"ending://{tmp_path}", Access(), Eager())
+    data = bytes(9 * _MIB)
+    objects.write(objects.path("a"), len(data), partial(_cut, data))
+    ending.is_lossy = True
+    with pytest.raises(RemoteFailure, match="1 of 9437184 bytes"):
+        objects.write(objects.path("b"), len(data), partial(_cut, data))
+    objects.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def _cut(data: bytes, size: int) -> Iterator[bytes]:

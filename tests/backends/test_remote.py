@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Iterator
 
 import pytest
-from tests.backends.canned import Answer, Asked, canned
+from tests.backends.canned import Answer, Asked, canned, garbling
 
 from holdfast.backend import Access, Address, Backend, open_backend
 from holdfast.backend.drivers import UnconditionalError
+from holdfast.backend.drivers.crc32c import encoded, extended
 from holdfast.backend.drivers.driver import WHOLE
 from holdfast.backend.drivers.memory import MemoryDriver
 from holdfast.backend.remote import RemoteBackend, open_remote
@@ -125,3 +127,71 @@ def test_a_whole_read_has_time_for_the_largest_object(
 
 def test_the_largest_object_is_that_of_a_repository() -> None:
     assert WHOLE == OBJECT_LIMIT
+
+
+@pytest.mark.parametrize("protocol", STORES)
+def test_an_answer_may_take_as_long_as_what_was_sent(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is between here and the store may take all at once, and pass it on slowly."""
+    data = bytes(64 << 10)
+    stored = {
+        "ETag": '"1"',
+        "Last-Modified": "Sun, 01 Nov 2026 00:00:00 GMT",
+        "x-ms-request-server-encrypted": "true",
+    }
+
+    def told(asked: Asked) -> Answer:
+        if len(asked.body) >= len(data):
+            time.sleep(1.5)
+        body = f'{{"crc32c": "{encoded(extended(0, data))}"}}'.encode() if protocol == "gs" else b""
+        return Answer(201 if protocol == "az" else 200, body, stored)
+
+    for module in ("driver", "s3", "azure"):
+        monkeypatch.setattr(f"holdfast.backend.drivers.{module}.SILENT", 0.5, raising=False)
+    name, options = STORES[protocol]
+    with canned(told) as store:
+        backend = open_remote(
+            f"{protocol}://bucket/prefix", protocol, {**options, name: store.address}
+        )
+        backend.put("data/a", data)
+        backend.close()
+    assert len(store.asked) == 1
+
+
+def _stores(address: str) -> dict[str, dict[str, object]]:
+    """Locations, and options to find them at an address."""
+    key = base64.b64encode(bytes(32)).decode()
+    connection = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={key}"
+    return {
+        "s3://bucket/prefix": {"endpoint": address, "key": "k", "secret": "s", "region": "x"},
+        "az://container/prefix": {"connection_string": f"{connection};BlobEndpoint={address}/a;"},
+        "gs://bucket/prefix": {"endpoint_url": address, "token": "anon"},
+    }
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"HTTP/1.1 20",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it",
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nhalf of it",
+        b"HTTP/1.1 524 A Timeout Occurred\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "location", ["s3://bucket/prefix", "az://container/prefix", "gs://bucket/prefix"]
+)
+def test_an_answer_that_is_lost_or_spoilt_is_none(location: str, reply: bytes) -> None:
+    """So that whoever asked looks whether it was done; see `holdfast.store.objects.holds`."""
+    with garbling(reply) as address:
+        options = _stores(address)[location]
+        backend = open_remote(location, location.partition("://")[0], options)
+        with pytest.raises(StorageUnavailable):
+            backend.put("snapshots/a", b"x")
+        backend.close()

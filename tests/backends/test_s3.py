@@ -522,6 +522,14 @@ def uploading(place: Place, **options: object) -> Iterator[S3Objects]:
     objects.close()
 
 
+def test_an_answer_that_is_not_the_stores_completes_no_upload(plain: Place) -> None:
+    with uploading(plain) as objects:
+        begun(objects, "a", b"x").finish()
+        upload = begun(objects, "untagged/a", b"x")
+        with pytest.raises(StorageUnavailable, match="not the store's"):
+            upload.finish()
+
+
 def begun(objects: S3Objects, name: str, data: bytes) -> Upload:
     """An upload of which nothing but the end is missing."""
     upload = objects.upload(f"{objects.root}/{name}", len(data))

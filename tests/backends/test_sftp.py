@@ -50,6 +50,7 @@ from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import (
     AccessDenied,
     BackendError,
+    ObjectExists,
     ObjectNotFound,
     StorageFull,
     StorageUnavailable,
@@ -57,7 +58,7 @@ from holdfast.errors import (
 )
 from holdfast.overrides import override
 from holdfast.testing.conformance import BackendConformance
-from holdfast.testing.repositories import ManualClock
+from holdfast.testing.repositories import ManualClock, new_store
 
 if TYPE_CHECKING:
     from tests.servers.fixtures import Servers
@@ -209,6 +210,53 @@ def test_a_folder_that_was_removed_is_made_anew(server: Sftp) -> None:
         shutil.rmtree(_folder(place) / removed)
         backend.put("data/00/b", b"y")
         assert backend.get("data/00/b") == b"y"
+    backend.close()
+
+
+def test_a_folder_that_comes_while_it_is_listed(server: Sftp) -> None:
+    """It was not there when it was asked for, and it is when that is looked into."""
+    place = server.place()
+    backend = _opened(place)
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            shutil.rmtree(_folder(place) / "gc", ignore_errors=True)
+            (_folder(place) / "gc").mkdir(exist_ok=True)
+
+    backend.put("data/b", b"x")
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert list(backend.list("gc/")) == []
+    finally:
+        stop.set()
+        thread.join()
+        backend.close()
+
+
+def test_a_repository_that_is_gone_is_not_empty(server: Sftp) -> None:
+    """As when a server has lost what was mounted there, which may be back in a moment."""
+    place = server.place()
+    folder = _folder(place) / "repository"
+    backend = _opened(place._replace(location=place.location + "/repository"))
+    backend.put("snapshots/a", b"x")
+    assert backend.get("snapshots/a") == b"x"
+    folder.rename(folder.with_name("elsewhere"))
+    works: list[Callable[[], object]] = [
+        lambda: list(backend.list("snapshots/")),
+        lambda: list(backend.list("")),
+        lambda: backend.stat("snapshots/a"),
+        lambda: backend.get("snapshots/a"),
+        lambda: backend.delete("snapshots/a"),
+    ]
+    for work in works:
+        with pytest.raises(BackendError, match="is not there any more") as caught:
+            work()
+        assert not isinstance(caught.value, ObjectNotFound)
+    folder.with_name("elsewhere").rename(folder)
+    assert [info.name for info in backend.list("snapshots/")] == ["snapshots/a"]
     backend.close()
 
 
@@ -452,6 +500,85 @@ class TestRefusals:
         backend.put_if_absent("b", b"y")
         assert backend.get("b") == b"y"
         assert failures == []
+
+    def test_what_may_not_be_durable_is_not_there(
+        self, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_probing(backend, "snapshots/a", b"x")
+        sync = Session.sync
+        link = Session.link
+        linked = []
+
+        def linking(session: Session, source: str, target: str) -> None:
+            link(session, source, target)
+            linked.append(target)
+
+        def failing(session: Session, handle: bytes) -> None:
+            if linked:
+                raise Refused(FAILURE, "the disk fails")
+            sync(session, handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "link", linking)
+            patch.setattr(Session, "sync", failing)
+            with pytest.raises(BackendError, match="the disk fails"):
+                backend.put_if_absent("snapshots/b", b"y")
+        assert [info.name for info in backend.list("snapshots/")] == ["snapshots/a"]
+
+    @pytest.mark.parametrize("restricted", ["-P hardlink"], indirect=True)
+    def test_a_commit_whose_name_may_not_outlast_a_power_cut_has_failed(
+        self, restricted: Sftp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without hard links the name cannot be taken back: it may be another's by then."""
+        backend = _opened(restricted.place())
+        store = new_store(backend)
+        sync, replace = Session.sync, Session.replace
+        replaced: list[str] = []
+
+        def replacing(session: Session, source: str, target: str) -> None:
+            replace(session, source, target)
+            replaced.append(target)
+
+        def failing(session: Session, handle: bytes) -> None:
+            if any("/snapshots/" in name for name in replaced):
+                raise Refused(FAILURE, "the disk fails")
+            sync(session, handle)
+
+        with store.writer({}) as writer, monkeypatch.context() as patch:
+            writer.flush()
+            assert writer.confirm()
+            patch.setattr(Session, "replace", replacing)
+            patch.setattr(Session, "sync", failing)
+            with pytest.raises(BackendError, match="the disk fails"):
+                writer.commit(b"snapshot")
+        folders = {info.name.partition("/")[0] for info in backend.list("")}
+        assert {"snapshots", "sessions"} <= folders  # it may still come to be
+        backend.close()
+
+    def test_a_name_of_a_lost_answer_is_durable_when_it_is_found(
+        self, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_probing(backend, "snapshots/a", b"x")
+        sync = Session.sync
+        link = Session.link
+        linked: list[str] = []
+        synced = []
+
+        def losing(session: Session, source: str, target: str) -> None:
+            link(session, source, target)
+            linked.append(target)
+            raise ConnectionError("the answer is lost")
+
+        def noting(session: Session, handle: bytes) -> None:
+            synced.append(len(linked))
+            sync(session, handle)
+
+        monkeypatch.setattr(Session, "link", losing)
+        monkeypatch.setattr(Session, "sync", noting)
+        with pytest.raises(ObjectExists):
+            backend.put_if_absent("snapshots/b", b"y")
+        assert len(linked) == 1
+        assert synced.count(1) == 2  # of the second temporary file, and then of the folder
 
     @pytest.mark.parametrize("restricted", ["-P posix-rename,hardlink"], indirect=True)
     def test_a_lost_answer_where_nothing_can_be_replaced(

@@ -27,6 +27,8 @@ from holdfast.testing.repositories import (
     reopened,
 )
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 CALLS_LIMIT = 200
 
 

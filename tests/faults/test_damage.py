@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +25,11 @@ from holdfast.operations.check import CheckReport, FindingKind
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.store import Settings, Store
 from holdfast.testing.repositories import attached, copied, new_store, reopened
+
+if TYPE_CHECKING:
+    from tests.length import Stride
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 SETTINGS = Settings(ChunkerParams("pyfastcdc", 256, 1024, 4096), 1 << 20, 3)
 KINDS = ("config", "keys", "index", "snapshots", "data")
@@ -142,12 +148,17 @@ def flips(data: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["index", "snapshots"])
-def test_every_flipped_byte_of_a_small_object_is_contained_and_named(case: Case, kind: str) -> None:
+def test_every_flipped_byte_of_a_small_object_is_contained_and_named(
+    case: Case, kind: str, stride: Stride
+) -> None:
+    """Sampled, every third byte."""
     for name in case.names(kind):
         backend = copied(case.backend)
-        for number, data in enumerate(flips(case.backend.get(name))):
-            backend.put(name, data)
-            if number % 16 == 0:
+        every = list(flips(case.backend.get(name)))
+        thoroughly = stride(range(0, len(every), 16), 3)
+        for number in stride(range(len(every)), 3):
+            backend.put(name, every[number])
+            if number in thoroughly:
                 assert_contained(case, backend, name)
             else:  # as much as a listing and a check of the snapshots would need
                 repository = case.opened(backend)
@@ -230,12 +241,18 @@ def test_packs_that_are_flipped_anywhere_are_contained_and_named(
             assert {finding.object for finding in report.errors} == {name}
 
 
-def test_every_byte_of_a_packs_ends_is_contained_and_named(case: Case) -> None:
-    """Header, trailer and footer: what a check without reading the data looks at."""
+def test_every_byte_of_a_packs_ends_is_contained_and_named(case: Case, stride: Stride) -> None:
+    """Header, trailer and footer: what a check without reading the data looks at.
+
+    Sampled, every ninth byte.
+    """
     for name in case.names("data"):
         good = case.backend.get(name)
         backend = copied(case.backend)
-        for place in [*range(0, 100, 3), *range(len(good) - 40, len(good), 3)]:
+        for place in (
+            *stride(range(100), 9),
+            *stride(range(len(good) - 40, len(good)), 9),
+        ):
             backend.put(name, good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
             repository = case.opened(backend)
             assert readable(case, repository) == set(case.snapshots)  # the index has it all

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import shake_256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,9 +22,15 @@ from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.kdf import KdfParams
 from holdfast.store import Settings, create_store, open_store
 
+if TYPE_CHECKING:
+    from tests.length import Stride
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 SETTINGS = Settings(ChunkerParams("pyfastcdc", 1 << 10, 4 << 10, 16 << 10), 1 << 20, 3)
 CHEAP = KdfParams(memory=19 << 10, passes=1, lanes=1)
-CALLS_LIMIT = 200
+NUMBERS = range(1, 200)
+"""Of operations; nothing here needs as many."""
 
 
 class PowerCut(BaseException):
@@ -61,16 +68,19 @@ def noise(size: int, seed: int) -> bytes:
 
 
 def attempts(
-    work: Callable[[Faulty], object], plan: Callable[[int], Fail], objects: MemoryBackend
+    work: Callable[[Faulty], object],
+    plan: Callable[[int], Fail],
+    objects: MemoryBackend,
+    numbers: range = NUMBERS,
 ) -> Iterator[tuple[int, MemoryBackend, bool]]:
-    """Do some work on copies of a storage, failing every operation in turn.
+    """Do some work on copies of a storage, failing every operation of these numbers in turn.
 
     How many there are may differ from time to time, as an index object more or less is written.
 
     Yields:
         The operation's number, the storage afterwards, and whether the work claims to be done.
     """
-    for number in range(1, CALLS_LIMIT):
+    for number in numbers:
         after = copied(objects)
         failing = Faulty(after, plan(number))
         is_done = False
@@ -117,10 +127,12 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
-@failures
+@pytest.mark.parametrize("failure", FAILURES)
 def test_backup_harms_nothing_and_is_all_or_nothing(
-    plan: Callable[[int], Fail], data: Path
+    failure: str, data: Path, stride: Stride
 ) -> None:
+    """Sampled, every third operation, another third for each failure."""
+    numbers = stride(NUMBERS, 3, list(FAILURES).index(failure) % 3)
     objects = MemoryBackend()
     first = create(objects).backup(data).snapshot
     assert first is not None
@@ -130,7 +142,7 @@ def test_backup_harms_nothing_and_is_all_or_nothing(
     now = {f"sub/{n}": (data / f"sub/{n}").read_bytes() for n in range(12)}
     committed = failed = 0
     for number, after, is_done in attempts(
-        lambda backend: connect(backend).backup(data), plan, objects
+        lambda backend: connect(backend).backup(data), FAILURES[failure], objects, numbers
     ):
         repo = connect(after)
         snapshots = repo.snapshots()

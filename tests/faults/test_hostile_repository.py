@@ -382,22 +382,33 @@ def test_lists_of_content_that_contain_themselves(forge: Forge) -> None:
     assert {told[verb] for verb in ("restore", "check", "check all")} == {"problems"}
 
 
+OF_THE_DEPTH = {
+    "walk": "DamagedRepository",
+    "check": "problems",
+    "plan": "problems",
+    "listdir": "nothing",
+    "find": "DamagedRepository",
+    "diff": "DamagedRepository",
+    "stats": "DamagedRepository",
+    "backup": "nothing",
+}
+"""What verbs make of directories that are nested too deep."""
+
+
 @pytest.mark.timeout(2 * SECONDS)
-def test_100_000_directories_in_one_another(forge: Forge) -> None:
+@pytest.mark.parametrize(
+    ("depth", "verbs"),
+    [
+        (descent.MAX_DEPTH + 1000, list(OF_THE_DEPTH)[:4]),
+        pytest.param(100_000, list(OF_THE_DEPTH), marks=pytest.mark.soak),
+    ],
+    ids=["sampled", "all"],
+)
+def test_very_many_directories_in_one_another(forge: Forge, depth: int, verbs: list[str]) -> None:
     """No recursion, and no memory for what is above; what is too deep is said to be."""
-    assert descent.MAX_DEPTH < 100_000
-    snapshot = forge.saved(lambda writer: chain(writer, 100_000))
-    verbs = ["listdir", "walk", "find", "diff", "stats", "check", "plan", "backup"]
-    assert judged(forge, snapshot, verbs) == {
-        "listdir": "nothing",
-        "walk": "DamagedRepository",
-        "find": "DamagedRepository",
-        "diff": "DamagedRepository",
-        "stats": "DamagedRepository",
-        "check": "problems",
-        "plan": "problems",
-        "backup": "nothing",
-    }
+    assert depth > descent.MAX_DEPTH
+    snapshot = forge.saved(lambda writer: chain(writer, depth))
+    assert judged(forge, snapshot, verbs) == {verb: OF_THE_DEPTH[verb] for verb in verbs}
 
 
 def test_a_restore_ends_where_it_is_too_deep(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ from holdfast.store import (
 )
 from holdfast.store.envelope import object_epoch
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 CONTENT = noise(30_000, 1)
 PLANS = {name: FAILURES[name] for name in ("fails", "fails though done", "crashes after")}
 failures = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())

@@ -3,6 +3,8 @@
 For each fault and each n: the n-th request of a backup, restore, check or prune meets it. What
 passes by itself must not be noticed; anything else must end in an error of ours. Whatever is said
 to be done is there, and what was there before stays: another client, beside the network, looks.
+
+Every run tries some n of each fault, other ones for each; `make soak` tries every n of every fault.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+from tests.length import STRIDES, Stride
 from tests.servers.faults import (
     ACCESS_DENIED,
     CLOCK_SKEW,
@@ -55,8 +58,8 @@ if TYPE_CHECKING:
 
 Contents: TypeAlias = dict[str, bytes]
 
-MOST = 200
-"""Requests that no operation here needs."""
+NUMBERS = range(1, 1000)
+"""Of requests; no operation here needs as many, even on a machine that is slow."""
 
 PASSING: dict[str, Fault] = {
     "409": CONFLICT,
@@ -86,12 +89,23 @@ LASTING: dict[str, tuple[Fault, type[HoldfastError]]] = {
 
 TOLD_APART = ("500", "answer lost")
 """Passing faults that the engine could tell apart: a thing was not done, or it was. The others it
-never hears of, as they are retried below it, so each of them is met by every so-manieth request,
-another one for each fault, and one of them by every request."""
-
+never hears of, as they are retried below it, so in a run that is not at length each of them is met
+by a third as many requests, other ones for each fault."""
 
 passing = pytest.mark.parametrize("fault", PASSING)
 lasting = pytest.mark.parametrize("fault", LASTING)
+
+
+def sampled(some: Iterable[str], every: Iterable[str]) -> pytest.MarkDecorator:
+    """Some faults in a run that is not at length; at length all of them."""
+    return pytest.mark.parametrize(
+        ("stride", "fault"),
+        [
+            pytest.param(*stride.values, fault, id=f"{stride.id}-{fault}", marks=stride.marks)
+            for stride, faults in zip(STRIDES, (some, every), strict=True)
+            for fault in faults
+        ],
+    )
 
 
 class Hurried(SystemClock):
@@ -220,10 +234,9 @@ def case(shared: Case) -> Iterator[Case]:
     shared.reset()
 
 
-def each(case: Case, plan: Callable[[int], Plan], step: int = 1, first: int = 1) -> Iterator[int]:
+def each(case: Case, plan: Callable[[int], Plan], numbers: range) -> Iterator[int]:
     """Numbers of requests, from the same state each, until no request has the number."""
-    for number in itertools.count(first, step):
-        assert number < MOST
+    for number in numbers:
         case.proxy.forget()
         case.proxy.plan = plan(number)
         yield number
@@ -231,23 +244,24 @@ def each(case: Case, plan: Callable[[int], Plan], step: int = 1, first: int = 1)
         if len(case.proxy.requests) < number:
             return
         case.reset()
+    raise AssertionError("the work never ends")
 
 
-def each_once(case: Case, fault: str, step: int = 1) -> Iterator[int]:
+def each_once(case: Case, fault: str, stride: Stride, step: int = 1) -> Iterator[int]:
     """Numbers of requests; in each turn the one of that number meets a passing fault."""
-    first = 1
-    if fault not in TOLD_APART:
-        step, first = step * 9, 1 + list(PASSING).index(fault) * step
-    return each(case, lambda n: only(n, PASSING[fault]), step, first)
+    first = list(PASSING).index(fault) % 9 * step
+    step *= 3 if fault in TOLD_APART else 9
+    numbers = stride(NUMBERS, step, first % step)
+    return each(case, lambda n: only(n, PASSING[fault]), numbers)
 
 
 # A fault that passes is not noticed
 
 
 @passing
-def test_a_backup_is_done_whatever_fails_once(case: Case, fault: str) -> None:
+def test_a_backup_is_done_whatever_fails_once(case: Case, fault: str, stride: Stride) -> None:
     contents = case.change(7)
-    for _ in each_once(case, fault):
+    for _ in each_once(case, fault, stride):
         snapshot = case.through.backup(case.source).snapshot
         assert snapshot is not None
         case.expect({snapshot.id: contents})
@@ -255,10 +269,12 @@ def test_a_backup_is_done_whatever_fails_once(case: Case, fault: str) -> None:
 
 
 @passing
-def test_a_restore_is_done_whatever_fails_once(case: Case, fault: str, tmp_path: Path) -> None:
+def test_a_restore_is_done_whatever_fails_once(
+    case: Case, fault: str, stride: Stride, tmp_path: Path
+) -> None:
     snapshot, contents = next(iter(case.kept.items()))
     target = tmp_path / "target"
-    for _ in each_once(case, fault):
+    for _ in each_once(case, fault, stride):
         shutil.rmtree(target, ignore_errors=True)
         result = case.through.restore(snapshot, target)
         assert result.errors == ()
@@ -268,19 +284,19 @@ def test_a_restore_is_done_whatever_fails_once(case: Case, fault: str, tmp_path:
 
 
 @passing
-def test_a_check_is_right_whatever_fails_once(case: Case, fault: str) -> None:
-    """Each fifth request: they are of few kinds."""
-    for _ in each_once(case, fault, 5):
+def test_a_check_is_right_whatever_fails_once(case: Case, fault: str, stride: Stride) -> None:
+    """Sampled, each fifteenth request or fewer: they are of few kinds."""
+    for _ in each_once(case, fault, stride, 5):
         report = case.through.check(read_data=True)
         assert report.valid, report.findings
     assert case.names("") == case.origin.keys()
 
 
-@pytest.mark.parametrize("fault", TOLD_APART)
-def test_a_prune_is_done_whatever_fails_once(case: Case, fault: str) -> None:
-    """Each twenty-ninth request: a prune has many of a kind."""
+@sampled(TOLD_APART, PASSING)
+def test_a_prune_is_done_whatever_fails_once(case: Case, fault: str, stride: Stride) -> None:
+    """Sampled, each thirtieth request: a prune has many of a kind."""
     gone, kept = case.kept
-    for _ in each_once(case, fault, 29):
+    for _ in each_once(case, fault, stride, 10):
         repository = case.through
         repository.forget(gone, force=True)
         result = repository.prune(max_unused="0", force=True)
@@ -305,11 +321,13 @@ def expect_all(case: Case, contents: Contents) -> int:
 
 
 @lasting
-def test_a_backup_fails_with_an_error_of_ours_and_harms_nothing(case: Case, fault: str) -> None:
+def test_a_backup_fails_with_an_error_of_ours_and_harms_nothing(
+    case: Case, fault: str, stride: Stride
+) -> None:
     harm, error = LASTING[fault]
     contents = case.change(8)
     failed = 0
-    for _ in each(case, lambda n: only(n, harm), 7, 1 + list(LASTING).index(fault)):
+    for _ in each(case, lambda n: only(n, harm), stride(NUMBERS, 7, list(LASTING).index(fault))):
         try:
             result = case.through.backup(case.source)
         except error:
@@ -322,12 +340,15 @@ def test_a_backup_fails_with_an_error_of_ours_and_harms_nothing(case: Case, faul
 
 
 @lasting
-def test_what_is_read_is_right_or_an_error_of_ours(case: Case, fault: str, tmp_path: Path) -> None:
+def test_what_is_read_is_right_or_an_error_of_ours(
+    case: Case, fault: str, stride: Stride, tmp_path: Path
+) -> None:
     harm, error = LASTING[fault]
+    place = list(LASTING).index(fault)
     snapshot, contents = next(iter(case.kept.items()))
     target = tmp_path / "target"
     failed = 0
-    for _ in each(case, lambda n: only(n, harm), 3, 1 + list(LASTING).index(fault) % 3):
+    for _ in each(case, lambda n: only(n, harm), stride(NUMBERS, 3, place % 3)):
         shutil.rmtree(target, ignore_errors=True)
         try:
             result = case.through.restore(snapshot, target)
@@ -338,7 +359,7 @@ def test_what_is_read_is_right_or_an_error_of_ours(case: Case, fault: str, tmp_p
         for path, content in contents.items():
             file = Path(str(target) + path)
             assert path in missing or file.read_bytes() == content
-    for _ in each(case, lambda n: only(n, harm), 17, 1 + list(LASTING).index(fault) * 2):
+    for _ in each(case, lambda n: only(n, harm), stride(NUMBERS, 17, place * 2)):
         try:
             report = case.through.check(read_data=True)
         except error:
@@ -349,13 +370,14 @@ def test_what_is_read_is_right_or_an_error_of_ours(case: Case, fault: str, tmp_p
     assert case.names("") == case.origin.keys()
 
 
-@pytest.mark.parametrize("fault", ["403", "no bucket", "412"])
-def test_a_prune_that_fails_harms_nothing(case: Case, fault: str) -> None:
-    """Each fortieth request: a prune has many of a kind."""
+@sampled(["403", "no bucket", "412"], LASTING)
+def test_a_prune_that_fails_harms_nothing(case: Case, fault: str, stride: Stride) -> None:
+    """Sampled, each fortieth request: a prune has many of a kind."""
     harm, _ = LASTING[fault]
     gone, kept = case.kept
     failed = 0
-    for _ in each(case, lambda n: only(n, harm), 40, 3 + list(LASTING).index(fault) * 7):
+    numbers = stride(NUMBERS, 40, 2 + list(LASTING).index(fault) * 7)
+    for _ in each(case, lambda n: only(n, harm), numbers):
         repository = case.through
         try:
             repository.forget(gone, force=True)
@@ -372,10 +394,12 @@ def since(number: int, fault: Fault) -> Plan:
 
 
 @pytest.mark.parametrize("fault", [INTERNAL_ERROR, Break.LOST_ANSWER], ids=["500", "answers lost"])
-def test_a_storage_that_is_gone_for_good_ends_everything(case: Case, fault: Fault) -> None:
+def test_a_storage_that_is_gone_for_good_ends_everything(
+    case: Case, fault: Fault, stride: Stride
+) -> None:
     contents = case.change(9)
     failed = 0
-    for _ in each(case, lambda n: since(n, fault), 13, 5):
+    for _ in each(case, lambda n: since(n, fault), stride(NUMBERS, 13, 4)):
         try:
             case.through.backup(case.source)
         except StorageUnavailable:
@@ -416,10 +440,10 @@ each_time = pytest.mark.parametrize("ever", [False, True], ids=["once", "for eve
 @lies
 @each_time
 def test_a_backup_beside_a_listing_that_lies_is_whole_or_fails(
-    case: Case, lie: str, *, ever: bool
+    case: Case, lie: str, stride: Stride, *, ever: bool
 ) -> None:
     contents = case.change(10)
-    for number in range(1 + ever, 12, 2):
+    for number in stride(range(1, 12), 2, ever):
         case.proxy.plan = nth_listing(number, LIES[lie], ever=ever)
         case.proxy.forget()
         try:
@@ -439,12 +463,12 @@ def test_a_backup_beside_a_listing_that_lies_is_whole_or_fails(
     ("lie", "ever"), [("stale", True), ("empty", True), ("short", False), ("short", True)]
 )
 def test_a_prune_beside_a_listing_that_lies_refuses_or_harms_nothing(
-    case: Case, lie: str, *, ever: bool
+    case: Case, lie: str, stride: Stride, *, ever: bool
 ) -> None:
-    """Each tenth listing, of which a prune has many; a stale one lacks the newest snapshot."""
+    """Sampled, each twentieth listing: a prune has many. A stale one lacks the newest snapshot."""
     gone, kept = case.kept
     refused = 0
-    for number in range(1, 60, 10):
+    for number in stride(range(1, 60), 20):
         backend = case.backend()
         for folder in ("snapshots/", "index/", "data/", "sessions/", "gc/", "forgotten/"):
             list(backend.list(folder))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -23,10 +24,15 @@ from holdfast.overrides import override
 from holdfast.store import CacheFolder, Store
 from holdfast.testing.repositories import ManualClock, copied, new_store
 
+if TYPE_CHECKING:
+    from tests.length import Stride
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 Contents: TypeAlias = dict[str, bytes]
 
-THIRD = 3
-"""Of a prune, which takes long, each third operation; another third in each test."""
+SAMPLE = 9
+"""Of a prune, which takes long, each ninth operation, other ones in each test; at length each."""
 
 
 class EagerClock(ManualClock):
@@ -160,8 +166,13 @@ Work: TypeAlias = Callable[[Place, Backend], object]
 Other: TypeAlias = Callable[[Place], object]
 
 
+def every(numbers: range) -> range:
+    """All of them."""
+    return numbers
+
+
 def at_each_operation(
-    place: Place, work: Work, other: Other, first: int = 0, step: int = 1
+    place: Place, work: Work, other: Other, chosen: Callable[[range], range] = every
 ) -> Iterator[tuple[Place, HoldfastError | None]]:
     """Do `work` on copies of a place, `other` whole before one of its operations, at each in turn.
 
@@ -171,7 +182,7 @@ def at_each_operation(
     counted = Faulty(place.copy().objects, NoFault())
     work(place.copy(), counted)
     assert 10 < len(counted.calls) < 400
-    for number in range(1, len(counted.calls) + 1)[first::step]:
+    for number in chosen(range(1, len(counted.calls) + 1)):
         here = place.copy()
 
         def act(here: Place = here) -> None:
@@ -223,11 +234,21 @@ def restore(place: Place, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Place.prune, prune_twice_without_waiting, forget_and_prune, back_up_and_prune]
+    ("other", "first"),
+    [
+        (Place.prune, 0),
+        (prune_twice_without_waiting, 1),
+        (forget_and_prune, 0),
+        (back_up_and_prune, 1),
+    ],
 )
-def test_a_backup_that_stands_still_while_others_reclaim(place: Place, other: Other) -> None:
+def test_a_backup_that_stands_still_while_others_reclaim(
+    place: Place, other: Other, first: int, stride: Stride
+) -> None:
+    """Sampled, every second operation."""
     done = failed = 0
-    for here, failure in at_each_operation(place, lambda at, on: at.back_up(1, on), other):
+    chosen = partial(stride, step=2, first=first)
+    for here, failure in at_each_operation(place, lambda at, on: at.back_up(1, on), other, chosen):
         assert failure is None or isinstance(failure, SessionLost)
         done += failure is None
         failed += failure is not None
@@ -242,16 +263,17 @@ def test_a_backup_that_stands_still_while_others_reclaim(place: Place, other: Ot
     ("other", "first"),
     [
         (back_up_what_goes, 0),
-        (back_up_and_prune, 1),
-        (forget_and_prune, 2),
-        (back_up_forget_and_prune, 0),
+        (back_up_and_prune, 2),
+        (forget_and_prune, 4),
+        (back_up_forget_and_prune, 6),
     ],
 )
 def test_a_prune_that_stands_still_while_others_work(
-    place: Place, other: Other, first: int
+    place: Place, other: Other, first: int, stride: Stride
 ) -> None:
     done = 0
-    for here, failure in at_each_operation(place, Place.prune, other, first, THIRD):
+    chosen = partial(stride, step=SAMPLE, first=first)
+    for here, failure in at_each_operation(place, Place.prune, other, chosen):
         assert failure is None or isinstance(failure, SessionLost)
         done += failure is None
         here.expect_whole()
@@ -286,7 +308,9 @@ def test_checking_beside_others(place: Place) -> None:
             assert failure is None
 
 
-def test_a_prune_that_was_suspended_for_days_deletes_nothing_that_is_needed(place: Place) -> None:
+def test_a_prune_that_was_suspended_for_days_deletes_nothing_that_is_needed(
+    place: Place, stride: Stride
+) -> None:
     """Its clock and those of others jump; the ones who waited gave it up for dead."""
 
     def others(at: Place) -> None:
@@ -294,7 +318,7 @@ def test_a_prune_that_was_suspended_for_days_deletes_nothing_that_is_needed(plac
             at.back_up(number)
         at.prune()
 
-    for here, _ in at_each_operation(place, Place.prune, others, 1, THIRD):
+    for here, _ in at_each_operation(place, Place.prune, others, partial(stride, step=SAMPLE)):
         here.expect_whole()
 
 
@@ -390,12 +414,12 @@ def test_a_prune_refuses_listings_that_lack_something(place: Place, folder: str,
 
 
 @pytest.mark.parametrize("lie", [first_page, nothing, last_is_late])
-def test_a_prune_that_is_lied_to_once_loses_nothing(place: Place, lie: Lie) -> None:
+def test_a_prune_that_is_lied_to_once_loses_nothing(place: Place, lie: Lie, stride: Stride) -> None:
     """At each of its listings in turn; rclone's errors once looked like empty ones."""
     honest = Lying(place.copy().objects, lie, lambda *_: False)
     place.prune(honest)
     assert len(honest.listings) > 10
-    for number in range(1, len(honest.listings) + 1):
+    for number in stride(range(1, len(honest.listings) + 1), 2, lie is nothing):
         here = place.copy()
         lying = Lying(here.objects, lie, at_listing(number))
         with suppress(HoldfastError):

@@ -73,7 +73,7 @@ class Bucket:
 @pytest.fixture(scope="module")
 def full(servers: Servers) -> Bucket:
     """A server that other processes reach too, and what all tests read there."""
-    bucket = Bucket(servers.get("moto").place(), {})
+    bucket = Bucket(servers.get("versity").place(), {})
     for number in range(SMALL):
         bucket.write(f"{number % 7}/{number % 3}/{number}", stream(f"{number}", 100 + number * 50))
     for number in range(2):
@@ -86,7 +86,7 @@ def full(servers: Servers) -> Bucket:
 @pytest.fixture
 def bucket(servers: Servers) -> Bucket:
     """One to be changed."""
-    bucket = Bucket(servers.get("moto").place(), {})
+    bucket = Bucket(servers.get("versity").place(), {})
     for number in range(10):
         bucket.write(f"{number % 3}/{number}", stream(f"{number}", 100_000))
     return bucket

@@ -14,14 +14,19 @@ import pytest
 from distributed import Client, LocalCluster
 
 import holdfast
+from holdfast.backend import LocalBackend
+from holdfast.clock import SYSTEM_CLOCK
+from holdfast.model.snapshot import encode_snapshot
 from holdfast.operations.copy import handover
 from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.hashing import keyed_stream
-from holdfast.primitives.ids import PackName
-from holdfast.store import Store
+from holdfast.primitives.ids import BlobId, PackName
+from holdfast.store import Store, Writer
 from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.pack import object_name
+from holdfast.testing.repositories import new_store
+from holdfast.testing.trees import directory, file, save_tree
 
 PASSWORD = "executor"
 MIB = 1 << 20
@@ -182,6 +187,54 @@ def test_processes_that_fork_are_refused(
     ):
         repo.copy(target, executor=executor)
     assert not packs(target)
+
+
+def test_a_target_that_processes_cannot_open_is_refused_before_anything_is_done(
+    repo: holdfast.Repository, target: holdfast.Repository
+) -> None:
+    in_memory = holdfast.Repository(new_store(), SYSTEM_CLOCK)
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(holdfast.UsageError, match="cannot open this storage"),
+    ):
+        repo.copy([target, in_memory], executor=executor)
+    assert not packs(target)
+    assert not target.snapshots()
+
+
+class Liar:
+    """Writes trees whose files say that each blob is a byte shorter than it is."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.page_key = writer.page_key
+
+    def save_tree(self, data: bytes) -> BlobId:
+        return self.writer.save_tree(data)
+
+    def add(self, data: bytes) -> BlobId:
+        return self.writer.save_data(memoryview(data + b"x"), ("small", 0))
+
+
+def test_a_blob_of_another_length_than_its_entry_says(tmp_path: Path) -> None:
+    """As without an executor: no snapshot is made of it."""
+    store = new_store(LocalBackend(tmp_path / "source"))
+    with store.writer({}) as writer:
+        root = save_tree(directory({b"a": file(b"abc")}), Liar(writer))
+        snapshot = holdfast.Snapshot(
+            id=writer.id, tree=root, time_ns=1, end_ns=2, host="h", paths=("/",)
+        )
+        writer.flush()
+        assert writer.confirm()
+        writer.commit(encode_snapshot(snapshot))
+    repo = holdfast.Repository(store, SYSTEM_CLOCK)
+    target = holdfast.Repository(new_store(LocalBackend(tmp_path / "target")), SYSTEM_CLOCK)
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(holdfast.CopyIncomplete, match="4 bytes instead of 3"),
+    ):
+        repo.copy(target, executor=executor)
+    assert not target.snapshots()
 
 
 class Twice(Recording):

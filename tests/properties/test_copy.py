@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.backend import MemoryBackend
 from holdfast.clock import SYSTEM_CLOCK
@@ -82,7 +83,7 @@ def assert_holds(store: Store, trees: list[Entry]) -> None:
     assert repo.check(read_data=True).valid
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(trees=st.lists(TREES, min_size=1, max_size=3), is_alike=st.booleans(), at_once=st.booleans())
 def test_copies_restore_as_the_originals(trees: list[Entry], is_alike: bool, at_once: bool) -> None:
     """One snapshot after the other, or all in one run; and then on to a third repository."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.length import examples
 
 from holdfast.backend import MemoryBackend
 from holdfast.clock import SYSTEM_CLOCK
@@ -269,6 +270,6 @@ class Engine(RuleBasedStateMachine):
 
 
 Engine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)
+    max_examples=examples(25), stateful_step_count=25, suppress_health_check=list(HealthCheck)
 )
 TestEngine = Engine.TestCase

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.model.labels import Label, carried, decode_label, encode_label, labelled
 from holdfast.model.snapshot import Hold, Snapshot
@@ -40,7 +41,7 @@ def test_every_label_comes_back(label: Label) -> None:
     assert decode_label("labels/x", encode_label(label)) == label
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(snapshots, collections, st.data())
 def test_the_order_in_which_labels_are_read_does_not_matter(
     snapshot: Snapshot, labels: dict[str, Label | None], data: st.DataObject
@@ -50,7 +51,7 @@ def test_the_order_in_which_labels_are_read_does_not_matter(
     assert again == labelled(snapshot, labels, NOW)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(snapshots, collections)
 def test_labels_come_to_what_a_plain_reading_of_the_format_says(
     snapshot: Snapshot, labels: dict[str, Label | None]

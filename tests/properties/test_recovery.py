@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.errors import UsageError
 from holdfast.primitives.chunker import PROFILES
@@ -41,7 +42,7 @@ def test_the_text_comes_back(recovery: RecoveryKey) -> None:
     assert decode_recovery(text.lower()) == recovery
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(recoveries(), st.data())
 def test_up_to_four_mistyped_characters_of_a_line_are_found_and_placed(
     recovery: RecoveryKey, data: st.DataObject

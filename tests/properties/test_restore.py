@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.model.node import NodeType
 from holdfast.operations.restore import Overwrite, RestoreOptions, restore
@@ -115,7 +116,7 @@ def comparable(seen: dict[bytes, Seen], wild: set[bytes]) -> dict[bytes, Seen]:
     }
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(ROOTS, ROOTS, st.sampled_from(Overwrite), st.booleans(), st.booleans())
 def test_restore_onto_anything(
     there: Entry,

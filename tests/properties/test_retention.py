@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.errors import UsageError
 from holdfast.model.record import Record
@@ -289,7 +290,7 @@ def decide(
     return {each.snapshot.id: list(each.reasons) for group in groups for each in group.decisions}
 
 
-@settings(max_examples=2000)
+@settings(max_examples=examples(2000))
 @given(histories(), policies, zones, groupings, st.data())
 def test_decisions_are_those_of_the_plain_implementation(
     snapshots: list[Snapshot],
@@ -353,7 +354,7 @@ def test_what_is_hard_about_calendars_is_in_many_histories() -> None:
     assert min(met.values()) >= 10, met
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(
     starts,
     st.integers(0, 72),
@@ -377,7 +378,7 @@ def test_durations_reach_as_far_across_a_turn_of_the_clocks(
     assert decide(policy, snapshots, now, zone) == plain_decisions(policy, snapshots, now_ns, zone)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(histories(), policies, st.data())
 def test_the_order_in_which_snapshots_come_does_not_matter(
     snapshots: list[Snapshot], policy: RetentionPolicy, data: st.DataObject
@@ -392,7 +393,7 @@ def test_a_policy_is_read_back_from_its_dictionary(policy: RetentionPolicy) -> N
     assert RetentionPolicy.parse(policy.dict()) == policy
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(histories(), policies, st.sets(st.integers(0, 19)))
 def test_a_protected_snapshot_stays_and_changes_nothing_else(
     snapshots: list[Snapshot], policy: RetentionPolicy, chosen: set[int]

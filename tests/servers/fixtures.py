@@ -6,13 +6,12 @@ that process ends. A test that fails shows what the server said meanwhile.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 
 import pytest
-from tests.servers.base import NotInstalledError, Place, Server
+from tests.servers.base import NotInstalledError, Place, Server, give_up
 
 _MODULES = {
     "versity": ("tests.servers.s3", "Versity"),
@@ -55,9 +54,7 @@ class Servers:
         try:
             server: Server = make(self._folders.mktemp(name))
         except NotInstalledError as error:
-            if os.environ.get("HOLDFAST_TEST_SERVERS") == "required":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+            give_up(error)
         return server
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 import botocore.session
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REGION = "us-east-1"
+
+# It reads its description of S3, a megabyte, anew for each client. Once is enough for all tests.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 class S3Server(ProgramServer):

@@ -22,7 +22,7 @@ from random import Random
 from typing import TypeVar
 
 from holdfast.backend import Backend, Buffer, Capabilities, ObjectInfo
-from holdfast.errors import BackendError, HoldfastError
+from holdfast.errors import BackendError, HoldfastError, StorageUnavailable
 from holdfast.overrides import override
 
 _T = TypeVar("_T")
@@ -248,7 +248,8 @@ class Scheduler:
             return step
         if outcome is not Outcome.DONE:
             actor.was_hurt = True
-            request.error = BackendError(request.name, f"planned: {outcome.value}")
+            failed = StorageUnavailable if outcome is Outcome.UNANSWERED else BackendError
+            request.error = failed(request.name, f"planned: {outcome.value}")
         if request.verb == "wait" and self._is_patient:
             self._drop(actor)
         self._release(actor, request)

@@ -20,7 +20,8 @@ from tests.simulation.world import World
 from holdfast.backend import MemoryBackend
 from holdfast.errors import ObjectExists
 
-SEEDS = 2000
+SEEDS = 400
+SOAK_SEEDS = 10_000
 SHARE = 200
 
 REGRESSIONS = (
@@ -30,8 +31,19 @@ REGRESSIONS = (
 """Seeds that failed once, as the schedules were then."""
 
 
+def shares(seeds: range) -> list[int]:
+    """Their first ones."""
+    return list(seeds[::SHARE])
+
+
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
+@pytest.mark.parametrize(
+    "first",
+    [
+        *shares(range(SEEDS)),
+        *(pytest.param(f, marks=pytest.mark.soak) for f in shares(range(SEEDS, SOAK_SEEDS))),
+    ],
+)
 def test_whatever_the_order_nothing_is_lost_and_nothing_is_left(first: int) -> None:
     counts: Counter[str] = Counter()
     for seed in range(first, first + SHARE):

@@ -25,7 +25,7 @@ def thrash(tmp_path: Path, seed: int, seconds: float) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_repository_that_everybody_works_on_and_dies(tmp_path: Path) -> None:
-    thrash(tmp_path, 1, 25.0)
+    thrash(tmp_path, 1, 5.0)
 
 
 @pytest.mark.soak

@@ -38,6 +38,7 @@ from holdfast.backend.location import address_of, is_uri, open_backend, open_obj
 from holdfast.backend.memory import MemoryBackend
 from holdfast.backend.readonly import ReadOnly
 from holdfast.backend.retry import Retrying
+from holdfast.backend.stopping import brief, until
 from holdfast.backend.throttle import Limit, Throttled
 from holdfast.backend.traits import Dated, Foldered, modified_ns, remove_folders
 
@@ -73,6 +74,7 @@ __all__ = [
     "Sweepable",
     "Throttled",
     "address_of",
+    "brief",
     "flipped",
     "get_into",
     "halved",
@@ -84,4 +86,5 @@ __all__ = [
     "put_probing",
     "remove_folders",
     "since",
+    "until",
 ]

@@ -6,8 +6,9 @@ plain `BackendError`. Objects are written whole and never changed.
 
 The errors are `ObjectNotFound`, `ObjectExists`, `ObjectTruncated`, `ObjectUnreadable`,
 `AccessDenied`, `StorageFull` and `StorageUnavailable`; anything else that goes wrong is a plain
-`BackendError`. Every backend, and every decorator around one, must pass
-`holdfast.testing.conformance`.
+`BackendError`. A put whose answer was lost, so that nobody knows whether it was done, is a
+`StorageUnavailable`; after any other error nobody relies on it. Every backend, and every decorator
+around one, must pass `holdfast.testing.conformance`.
 """
 
 from __future__ import annotations

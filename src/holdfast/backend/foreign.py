@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from holdfast.backend.retry import Attempts
 from holdfast.errors import (
@@ -80,7 +80,7 @@ class Store(Protocol):
     Attributes:
         location: in the user's words, without secrets.
         root: path of the folder.
-        is_flat: `page` can be used, which takes fewer requests than `folder`.
+        is_flat: it is `Paged`, which takes fewer requests than `folder`.
         is_exact: `read` gives bytes of the version that was asked for, or raises `Changed`.
     """
 
@@ -101,9 +101,6 @@ class Store(Protocol):
     def explain(self, verb: str, path: str, error: Exception) -> BackendError | None:
         """What an error means; None if nothing was wrong in the store."""
 
-    def page(self, after: str) -> tuple[list[Listed], str]:
-        """See `RemoteObjects.page`."""
-
     def folder(self, path: str) -> list[Listed]:
         """See `RemoteObjects.folder`."""
 
@@ -122,6 +119,14 @@ class Store(Protocol):
 
     def upload(self, path: str, size: int) -> Upload:
         """Begin to write an object of so many bytes, over the one that is there."""
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """What a `Store` can do beside that if it lists all objects below a folder, in order."""
+
+    def page(self, after: str) -> tuple[list[Listed], str]:
+        """See `RemoteObjects.page`."""
 
 
 class RemoteFailure(Exception):  # noqa: N818 - data for a report, or the cause of an error
@@ -227,8 +232,12 @@ class RemoteObjects:
 
         Raises:
             RemoteFailure: the store fails.
+            TypeError: it is not `is_flat`.
         """
-        return self._do("list", "", lambda: self._store.page(after))
+        store = self._store
+        if not isinstance(store, Paged):
+            raise TypeError(f"{self.location} is not listed in pages")
+        return self._do("list", "", lambda: store.page(after))
 
     def folder(self, path: str) -> list[Listed]:
         """What is right in a folder, in any order; of a file nothing, or itself.
@@ -240,11 +249,13 @@ class RemoteObjects:
         return self._do("list", path, lambda: self._store.folder(path))
 
     def status(self, path: str) -> Listed | None:
-        """What there is of that name; None for nothing.
+        """What there is of that name; None for nothing, and for a bucket as a whole.
 
         Raises:
             RemoteFailure: the store fails.
         """
+        if self.is_flat and "/" not in path:
+            return None  # requests about an object without a name mean something else
         return self._do("stat", path, lambda: self._store.status(path))
 
     def probe(self) -> None:

@@ -176,12 +176,12 @@ class LocalBackend:
             return os.stat(name, dir_fd=self._open_root()).st_mtime_ns
 
     def remove_folders(self) -> None:
-        """See `Foldered.remove_folders`; also those above that it made for itself."""
+        """See `Foldered.remove_folders`; only those that it made, also above the root."""
         self.close()
-        below = [Path(folder) for folder, _, _ in os.walk(self._path, topdown=False)]
-        for folder in dict.fromkeys([*below, *self._made]):
+        for folder in sorted(set(self._made), reverse=True):
             with suppress(OSError):  # something is in it
                 folder.rmdir()
+        self._made = []
         self._durable = {""}
 
     def capabilities(self) -> Capabilities:
@@ -244,6 +244,7 @@ class LocalBackend:
             if folder not in self._durable:
                 with suppress(FileExistsError):
                     os.mkdir(folder, 0o700, dir_fd=root)
+                    self._made.append(self._path / folder)
                 sync_folder_at(parent or ".", root)
                 self._durable.add(folder)
             parent = folder

@@ -60,6 +60,7 @@ class RemoteBackend:
         self.address = address
         self._root = driver.root.rstrip("/") + "/"
         self._is_exclusive: bool | None = None if driver.conditional else False
+        self._was_there = False
 
     @property
     def location(self) -> str:
@@ -113,6 +114,7 @@ class RemoteBackend:
         check_name(name)
         size = self._do("stat", name, lambda: self._driver.size(self._root + name))
         if size is None:
+            self._confirm_absence()
             raise ObjectNotFound(name, "no such object")
         return size
 
@@ -121,6 +123,8 @@ class RemoteBackend:
         check_prefix(prefix)
         folder = self._root + prefix
         found = self._do("list", prefix, lambda: list(self._driver.files(folder.rstrip("/"))))
+        if not found:
+            self._confirm_absence()
         start = len(self._root)
         return (ObjectInfo(path[start:], size) for path, size in found if path.startswith(folder))
 
@@ -128,6 +132,7 @@ class RemoteBackend:
         """See `Backend.delete`."""
         check_name(name)
         self._do("delete", name, lambda: self._driver.remove(self._root + name))
+        self._was_there = False  # where there are no folders it may have been the last object
 
     def modified_ns(self, name: str) -> int | None:
         """See `Dated.modified_ns`."""
@@ -138,6 +143,7 @@ class RemoteBackend:
     def remove_folders(self) -> None:
         """See `Foldered.remove_folders`."""
         self._do("delete", "", self._driver.remove_folders)
+        self._was_there = False
 
     def leftovers(self) -> Iterator[Leftover]:
         """See `Sweepable.leftovers`; none where writers cannot leave anything."""
@@ -198,7 +204,27 @@ class RemoteBackend:
             raise _out_of_range(name, size, offset, end)
         return b"" if end == offset else self._range(name, offset, end - offset)
 
+    def _confirm_absence(self) -> None:
+        """Believe that something is missing only if the folder of all is there, or never was.
+
+        A disk that a server has lost for a moment must not look like a repository without
+        snapshots.
+        """
+        if self._was_there and not self._try("stat", "", self._driver.has_root):
+            problem = "is not there any more; see if its storage is still mounted"
+            raise BackendError("", f"{self.location} {problem}")
+
     def _do(self, verb: str, name: str, work: Callable[[], _Found]) -> _Found:
+        try:
+            found = self._try(verb, name, work)
+        except ObjectNotFound:
+            self._confirm_absence()
+            raise
+        if found:  # neither an empty listing nor the size of nothing
+            self._was_there = True
+        return found
+
+    def _try(self, verb: str, name: str, work: Callable[[], _Found]) -> _Found:
         try:
             return work()
         except Exception as error:

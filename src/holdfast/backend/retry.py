@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -36,6 +37,8 @@ DEADLINE: Final = 600.0
 """Seconds for which a request is tried again."""
 FIRST_DEADLINE: Final = 20.0
 """The same before any request has worked: then the location may be wrong, and somebody waits."""
+BRIEF: Final = 10.0
+"""The same of what is not worth a long wait."""
 _FIRST: Final = 0.5
 _LONGEST: Final = 30.0
 _LOUD: Final = 2
@@ -49,17 +52,30 @@ class Attempts:
     clients do not come back at once, or the time that the storage asks for.
 
     Attributes:
+        clock: as given.
         stopped: set it to have nothing tried again any more.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
+        self._deadline = DEADLINE
         self._has_worked = False
         self.stopped = threading.Event()
 
+    def like(
+        self, stopped: threading.Event | None = None, deadline: float | None = None
+    ) -> Attempts:
+        """The same, with another event or deadline."""
+        found = Attempts(self.clock)
+        found._deadline = self._deadline if deadline is None else deadline
+        found._has_worked = self._has_worked
+        found.stopped = self.stopped if stopped is None else stopped
+        return found
+
     def run(self, work: Callable[[], _Found]) -> _Found:
         """What the work gives, once it does not raise StorageUnavailable; or that, in the end."""
-        begun = self._clock.monotonic()
+        begun = self.clock.monotonic()
+        failed: float | None = None
         pause = _FIRST
         tries = 0
         while True:
@@ -69,12 +85,15 @@ class Attempts:
                 tries += 1
                 wait = pause / 2 + pause / 2 * secrets.randbelow(1000) / 1000
                 wait = max(wait, error.retry_after or 0.0)
-                deadline = DEADLINE if self._has_worked else FIRST_DEADLINE
-                if self._clock.monotonic() + wait - begun > deadline:
+                now = self.clock.monotonic()
+                failed = now if failed is None else failed
+                # Of what takes long by itself, as a large upload does, only the trying counts.
+                since, most = (failed, DEADLINE) if self._has_worked else (begun, FIRST_DEADLINE)
+                if now + wait - since > min(most, self._deadline):
                     raise
                 level = logging.WARNING if tries >= _LOUD else logging.INFO
                 _log.log(level, "%s; trying again in %.0f s", error, wait)
-                if self._clock.wait(self.stopped, wait):
+                if self.clock.wait(self.stopped, wait):
                     raise
                 pause = min(pause * 2, _LONGEST)
             else:
@@ -91,8 +110,28 @@ class Retrying:
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
         self.backend = backend
-        self._attempts = Attempts(clock)
-        self._try = self._attempts.run
+        self._use(Attempts(clock))
+        self._lock = threading.Lock()
+        self._stoppers: weakref.WeakSet[threading.Event] = weakref.WeakSet()
+
+    def _use(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+        self._try = attempts.run
+
+    def until(self, stopped: threading.Event, backend: Backend) -> Retrying:
+        """The same around another storage; nothing is tried again once an event is set."""
+        with self._lock:
+            self._stoppers.add(stopped)
+        return self._like(backend, self._attempts.like(stopped=stopped))
+
+    def brief(self) -> Retrying:
+        """The same, but nothing is tried again for long."""
+        return self._like(self.backend, self._attempts.like(deadline=BRIEF))
+
+    def _like(self, backend: Backend, attempts: Attempts) -> Retrying:
+        found = Retrying(backend, attempts.clock)
+        found._use(attempts)
+        return found
 
     @property
     def location(self) -> str:
@@ -145,5 +184,7 @@ class Retrying:
 
     def close(self) -> None:
         """See `Backend.close`; what other threads wait to try again fails at once."""
-        self._attempts.stopped.set()
+        with self._lock:
+            for stopped in (self._attempts.stopped, *self._stoppers):
+                stopped.set()
         self.backend.close()

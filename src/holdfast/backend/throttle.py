@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from holdfast.backend.base import (
     put_probing,
     sweep,
 )
-from holdfast.errors import UsageError
+from holdfast.errors import StorageUnavailable, UsageError
 
 if TYPE_CHECKING:
     from holdfast.clock import Clock
@@ -92,13 +93,18 @@ class _Meter:
         self._lock = threading.Lock()
         self._free_at = self._free_for_small_at = clock.monotonic()
 
-    def take(self, size: int) -> None:
-        """Wait until so many bytes may pass."""
+    def take(self, size: int, stopped: threading.Event) -> None:
+        """Wait until so many bytes may pass.
+
+        Raises:
+            StorageUnavailable: they may not, and the event is set.
+        """
         limit = self._limit
         if limit is None or not size:
             return
         while (wait := self._pass(limit, size)) > 0:
-            self._clock.wait(threading.Event(), min(wait, _SLICE))
+            if self._clock.wait(stopped, min(wait, _SLICE)):
+                raise StorageUnavailable("", "given up while it waited for the limit of speed")
 
     def _pass(self, limit: Limit, size: int) -> float:
         """Let so many bytes pass; or, if they may not yet, say in how many seconds."""
@@ -138,6 +144,17 @@ class Throttled:
         self.download = download
         self._up = _Meter(upload, clock)
         self._down = _Meter(download, clock)
+        self._stopped = threading.Event()
+
+    def until(self, stopped: threading.Event, backend: Backend) -> Throttled:
+        """The same around another storage, by the same limits; nothing waits once an event is set.
+
+        What would have to then fails with `StorageUnavailable`.
+        """
+        found: Throttled = copy(self)
+        found.backend = backend
+        found._stopped = stopped
+        return found
 
     @property
     def location(self) -> str:
@@ -146,29 +163,29 @@ class Throttled:
 
     def put(self, name: str, data: Buffer) -> None:
         """See `Backend.put`."""
-        self._up.take(len(data))
+        self._up.take(len(data), self._stopped)
         self.backend.put(name, data)
 
     def put_if_absent(self, name: str, data: Buffer) -> None:
         """See `Backend.put_if_absent`."""
-        self._up.take(len(data))
+        self._up.take(len(data), self._stopped)
         self.backend.put_if_absent(name, data)
 
     def put_probing(self, name: str, data: Buffer) -> None:
         """See `Probing.put_probing`."""
-        self._up.take(len(data))
+        self._up.take(len(data), self._stopped)
         put_probing(self.backend, name, data)
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Backend.get`."""
         data = self.backend.get(name, offset, length)
-        self._down.take(len(data))
+        self._down.take(len(data), self._stopped)
         return data
 
     def get_into(self, name: str, offset: int, out: memoryview) -> None:
         """See `Direct.get_into`."""
         get_into(self.backend, name, offset, out)
-        self._down.take(len(out))
+        self._down.take(len(out), self._stopped)
 
     def stat(self, name: str) -> int:
         """See `Backend.stat`."""

@@ -85,7 +85,7 @@ def submit(executor: Executor, work: Callable[[_Task], _Result], task: _Task) ->
     """Hand a task over; an executor that takes none any more makes it fail."""
     try:
         return executor.submit(work, task)
-    except RuntimeError as error:  # its processes have died, or it was shut down
+    except Exception as error:  # noqa: BLE001 - its processes have died, or it was shut down: as in `outcome`
         future: Future[_Result] = Future()
         future.set_exception(error)
         return future

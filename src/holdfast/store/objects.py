@@ -18,6 +18,7 @@ from holdfast.errors import (
     ObjectNotFound,
     ObjectTruncated,
     ObjectUnreadable,
+    StorageUnavailable,
     UnsupportedRepository,
 )
 from holdfast.primitives.buffers import BufferPool
@@ -35,6 +36,7 @@ _NAMES = re.compile(
     r"config/(0|[1-9][0-9]{0,8})"
     r"|(keys|index|snapshots|forgotten)/[0-9a-f]{32}"
     r"|labels/[0-9a-f]{32}/[0-9a-f]{32}"
+    r"|audit/[0-9a-f]{32}/(0|[1-9][0-9]{0,14})-[0-9a-f]{16}"
     r"|sessions/[0-9a-f]{32}(\.[1-9][0-9]*)?"
     r"|gc/[0-9a-f]{32}(\.waits)?"
     r"|epochs/(0|[1-9][0-9]{0,8})-[0-9a-f]{16}"
@@ -192,8 +194,8 @@ def put_new(backend: Backend, name: str, data: bytes) -> bool:
             backend.put(name, data)
     except ObjectExists:
         return get_object(backend, name) == data
-    except BackendError:
-        # A local disk loses no answers: there it is not durable.
+    except StorageUnavailable:
+        # Only the answer may be lost. A local disk loses none: there it is not durable.
         if backend.capabilities().local or not holds(backend, name, data):
             raise
     return True

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from holdfast.backend import Backend
+from holdfast.backend import Backend, until
 from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.compression import Compressor
 from holdfast.primitives.crypto import random_bytes
@@ -61,6 +61,7 @@ class Packer:
 
     Attributes:
         segment_size: bytes of blobs at which a segment is to be handed over.
+        stopped: set when it is closed: nothing waits then for what it has begun.
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class Packer:
             pack_size: bytes at which a pack is closed.
             on_stored: called from a worker when a pack is durable, also with its bytes.
         """
-        self._backend = backend
+        self.stopped = threading.Event()
+        self._backend = until(backend, self.stopped)
         self._keys = keys
         self._session = session
         self._compressor = compressor
@@ -175,6 +177,7 @@ class Packer:
 
     def close(self) -> None:
         """Stop the workers; what was not flushed is dropped."""
+        self.stopped.set()
         with self._closing:  # `store_open` may be at work, and starts nothing afterwards
             self._is_closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)

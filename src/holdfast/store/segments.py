@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, Self, TypeAlias, cast
 
-from holdfast.backend import Backend, LocalBackend
+from holdfast.backend import Backend, LocalBackend, until
 from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound
 from holdfast.primitives import codec
 from holdfast.primitives.buffers import BufferPool
@@ -89,7 +89,8 @@ class SegmentReader:
         pack_row: Callable[[int], PackRow],
         metadata: MetadataCache = NO_METADATA,
     ) -> None:
-        self._backend = backend
+        self._stopped = threading.Event()
+        self._backend = until(backend, self._stopped)
         self._keys = keys
         self._pack_row = pack_row
         self._metadata = metadata
@@ -117,7 +118,8 @@ class SegmentReader:
         self.close()
 
     def close(self) -> None:
-        """Stop reading ahead and let go of memory."""
+        """Stop reading ahead and let go of memory; nothing waits any more for what it reads."""
+        self._stopped.set()
         with self._lock:
             self._closed = True
             pool, self._pool = self._pool, None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
-from holdfast.backend import Backend, put_probing
+from holdfast.backend import Backend, brief, put_probing, until
 from holdfast.clock import Clock
 from holdfast.errors import (
     BackendError,
@@ -36,6 +36,9 @@ TICK = 15.0
 
 HEARTBEAT = 300.0
 """Seconds between two signs of life; after 30 minutes without one a session may be expired."""
+
+_PATIENCE = 10.0
+"""Seconds for which the end of a session waits for its thread."""
 
 WAITS = ".waits"
 """Ends the name of the object that says which sessions a reclaim waits for."""
@@ -153,11 +156,13 @@ class Session:
             self._beats += 1
             name = f"{self._name}.{self._beats}"
             record = codec.pack({"time": self._clock.now_ns()})
+            sealed = seal_object(ObjectType.SESSION, self._keys, name, record)
             try:
-                self._backend.put(name, seal_object(ObjectType.SESSION, self._keys, name, record))
+                until(self._backend, self._stop).put(name, sealed)
             except BackendError as error:
                 # Silence only makes it likelier that the session is expired, which is safe.
-                _log.warning("sign of life %s could not be written: %s", name, error)
+                level = logging.INFO if self._stop.is_set() else logging.WARNING
+                _log.log(level, "sign of life %s could not be written: %s", name, error)
 
     def still_announced(self) -> bool:
         """Whether nobody has cleared this session away."""
@@ -212,16 +217,18 @@ class Session:
         except ObjectExists:
             self._in_doubt = False
             raise
-        except BackendError:
-            # Only the answer may be lost. A local disk loses none: there it is not durable.
+        except StorageUnavailable:
+            # Only the answer may be lost. A local disk loses none, and what fails with any other
+            # error may be there without being durable.
             if not self._in_doubt or not holds(self._backend, name, data):
                 raise
         self._in_doubt = False
 
     def end(self) -> None:
-        """Clear the session away; what cannot be cleared a later prune will."""
+        """Clear the session away, within seconds; what cannot be cleared a later prune will."""
         self._stop.set()
-        self._thread.join()
+        # A sign of life that is on its way and comes too late is left for a prune, too.
+        self._thread.join(_PATIENCE)
         if self._in_doubt:
             _log.warning("session %s stays, as its commit may still get through", self.id.hex())
             return
@@ -233,7 +240,7 @@ class Session:
     def _delete(self, name: str) -> bool:
         """Delete an object if it may be; False when the storage is out of reach."""
         try:
-            self._backend.delete(name)
+            brief(self._backend).delete(name)
         except ObjectNotFound:
             return True
         except BackendError as error:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from holdfast.backend import Backend
-from holdfast.errors import BackendError, DamagedRepository, ObjectExists, ObjectNotFound
+from holdfast.errors import DamagedRepository, ObjectExists, ObjectNotFound, StorageUnavailable
 from holdfast.primitives import codec
 from holdfast.primitives.ids import PackName
 from holdfast.store.envelope import ObjectType, open_object, seal_object
@@ -160,7 +160,7 @@ def expire_session(backend: Backend, keys: Keys, id_: str, about: dict[str, obje
         _put_marker(backend, name, marker)
     except ObjectExists:
         return _is_marker(backend, keys, name)
-    except BackendError:
+    except StorageUnavailable:
         # Only the answer may be lost. A local disk loses none: there it is not durable.
         if backend.capabilities().local or not holds(backend, name, marker):
             raise

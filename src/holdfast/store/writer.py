@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from holdfast.backend import Backend, ObjectInfo
+from holdfast.backend import Backend, ObjectInfo, brief, until
 from holdfast.clock import Clock
 from holdfast.errors import DamagedRepository, HoldfastError, SessionLost, UnsupportedRepository
 from holdfast.primitives.compression import Compressor
@@ -97,7 +97,7 @@ class Writer:
         self._session = Session(self._backend, self._keys, self._clock, about)
         try:
             condemned = condemned_packs(self._backend, self._keys)
-            self._check_config()
+            self._check_config(self._backend)
             self._table = self._catalog.refresh()
             self._excluded = self._unusable(range(len(self._table.packs)), condemned)
             self._packer = Packer(
@@ -132,15 +132,19 @@ class Writer:
         try:
             self._packer.close()
             if kind is not None:
-                self.save_progress()
+                self.save_progress(at_end=True)
         finally:
             withdraw(self._session.id)
             self._session.end()
 
-    def save_progress(self) -> None:
-        """Tell the index of what an interrupted backup has stored, for the next to build upon."""
+    def save_progress(self, *, at_end: bool = False) -> None:
+        """Tell the index of what an interrupted backup has stored, for the next to build upon.
+
+        Args:
+            at_end: the session ends, and is not to be kept waiting.
+        """
         try:
-            self._write_index()
+            self._write_index(at_end=at_end)
         except HoldfastError as error:
             _log.warning("what this backup had stored already is not in the index: %s", error)
 
@@ -295,21 +299,24 @@ class Writer:
             except HoldfastError as error:
                 _log.warning("the index could not be written and will be later: %s", error)
 
-    def _write_index(self) -> None:
+    def _write_index(self, *, at_end: bool = False) -> None:
         """Tell the index of all packs that it does not know; those that fail stay for later.
 
         One at a time: whoever comes back from here knows that nothing is still on its way.
         """
+        backend = brief(self._backend) if at_end else until(self._backend, self._packer.stopped)
         with self._indexing:
+            if self._packer.stopped.is_set() and not at_end:
+                return  # the end sees to it, and after that nothing may come
             with self._lock:
                 packs = list(self._unindexed)
                 self._indexed_at = self._clock.monotonic()
             if packs:  # else one that was taken for dead would write what nobody accepts any more
-                self._check_config()
+                self._check_config(backend)
             for group in _groups(packs):
                 name = f"index/{random_name()}"
                 data = encode_index(name, group, self._keys)
-                self._backend.put(name, data)
+                backend.put(name, data)
                 self._keep(name, data)
                 with self._lock:
                     self.stored += len(data)
@@ -343,7 +350,7 @@ class Writer:
                 "run the backup again"
             )
         condemned = condemned_packs(self._backend, self._keys)
-        self._check_config()
+        self._check_config(self._backend)
         gone = self._unusable(self._used, condemned)
         own_gone = self._condemned_own(condemned)
         if not gone and not own_gone:
@@ -407,8 +414,8 @@ class Writer:
         self._own_packs = [pack for pack in self._own_packs if pack.name not in names]
         return gone - self._own_gone
 
-    def _check_config(self) -> None:
-        if f"config/{newest_config(self._backend)}" != self._config:
+    def _check_config(self, backend: Backend) -> None:
+        if f"config/{newest_config(backend)}" != self._config:
             raise UnsupportedRepository(
                 "the repository's settings were changed since it was opened, so there is no "
                 "snapshot: open the repository again and run the backup again"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import ssl
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import aiohttp
 import pytest
-from aiohttp.http_exceptions import ContentLengthError
+from aiohttp.http_exceptions import BadStatusLine, ContentLengthError
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -24,6 +27,7 @@ from holdfast.backend import open_backend
 from holdfast.backend.drivers import UnconditionalError, driver_class
 from holdfast.backend.drivers.answers import Answer, answer_in, is_transport
 from holdfast.backend.drivers.s3 import S3Driver
+from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import (
     AccessDenied,
     BackendError,
@@ -83,6 +87,10 @@ ANSWERS: list[tuple[int, str, type[BackendError], str]] = [
     (503, "SlowDown", StorageUnavailable, "a message"),
     (503, "ServiceUnavailable", StorageUnavailable, "a message"),
     (504, "504", StorageUnavailable, "a message"),
+    (520, "520", StorageUnavailable, "a message"),
+    (524, "524", StorageUnavailable, "a message"),
+    (505, "505", BackendError, "a message"),
+    (511, "511", BackendError, "a message"),
     (400, "BadDigest", StorageUnavailable, "what was sent"),
     (400, "XAmzContentSHA256Mismatch", StorageUnavailable, "what was sent"),
     (400, "IncompleteBody", StorageUnavailable, "arrived"),
@@ -139,6 +147,9 @@ LOST: list[Exception] = [
     ConnectionResetError(errno.ECONNRESET, "reset"),
     BrokenPipeError(),
     OSError(errno.EHOSTUNREACH, "no route"),
+    ssl.SSLError(1, "[SSL: BAD_RECORD_MAC]"),
+    aiohttp.ClientOSError(None, "cannot write"),
+    BadStatusLine("not HTTP"),
 ]
 
 
@@ -189,7 +200,15 @@ def test_an_answer_to_another_request_is_not_taken_for_this_ones(driver: S3Drive
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "soon"}, None),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0.0),
+        (
+            {
+                "retry-after": "Wed, 21 Oct 2126 07:28:00 GMT",
+                "date": "Wed, 21 Oct 2126 07:27:30 GMT",
+            },
+            30.0,
+        ),
+        ({"retry-after": "Wed, 99 Oct 2026 07:28:00 GMT"}, None),
         ({}, None),
     ],
 )
@@ -261,3 +280,14 @@ def test_kinds_of_stores() -> None:
     backend = open_backend("s3a://bucket/prefix")
     assert backend.location == "s3a://bucket/prefix"
     backend.close()
+
+
+def test_a_date_that_a_store_asks_to_wait_for(driver: S3Driver) -> None:
+    until = datetime.fromtimestamp(SYSTEM_CLOCK.now_ns() // 10**9, UTC) + timedelta(seconds=100)
+    error = translate_boto_error(
+        refusal(503, "SlowDown", **{"retry-after": format_datetime(until, usegmt=True)})
+    )
+    found = driver.explain("get", "a", error)
+    assert isinstance(found, StorageUnavailable)
+    assert found.retry_after is not None
+    assert 50 < found.retry_after <= 100

@@ -9,7 +9,8 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from holdfast.backend import RemoteFailure, RemoteObjects, open_objects
+from holdfast.backend import ObjectInfo, RemoteFailure, RemoteObjects, open_backend, open_objects
+from holdfast.errors import BackendError
 from holdfast.testing.shelf import ROOT
 
 LARGE = 9 << 20
@@ -97,3 +98,19 @@ def test_no_folder_is_not_an_empty_one(place: RemoteObjects) -> None:
     fsspec.filesystem("memory").makedirs(place.path("a"))
     assert place.folder(place.path("a")) == []
     place.probe()
+
+
+def test_only_a_store_that_lists_in_pages_has_them(place: RemoteObjects) -> None:
+    assert not place.is_flat
+    with pytest.raises(TypeError, match="pages"):
+        place.page("")
+
+
+def test_a_file_of_no_size_is_not_left_out_of_a_repository(odd: RemoteObjects) -> None:
+    backend = open_backend(f"odd://{ROOT}")
+    assert [*backend.list("")] == [ObjectInfo("a", 7)]
+    Odd.size_of_all = "nobody knows"
+    with pytest.raises(BackendError, match="does not tell the size"):
+        list(backend.list(""))
+    backend.close()
+    assert not odd.is_flat

@@ -17,11 +17,13 @@ from holdfast.backend import (
     Faulty,
     MemoryBackend,
     Retrying,
+    brief,
     get_into,
     nth,
     since,
+    until,
 )
-from holdfast.backend.retry import DEADLINE, FIRST_DEADLINE
+from holdfast.backend.retry import BRIEF, DEADLINE, FIRST_DEADLINE, Attempts
 from holdfast.clock import SystemClock
 from holdfast.errors import (
     AccessDenied,
@@ -260,3 +262,57 @@ def test_what_is_behind_it_shows() -> None:
     assert backend.capabilities() == inner.capabilities()
     assert backend.location == inner.location
     backend.close()
+
+
+def test_what_took_long_by_itself_is_tried_again() -> None:
+    """A large upload over a slow line may break off after more than the deadline."""
+    clock = Skipping()
+    attempts = Attempts(clock)
+    attempts.run(lambda: None)
+    tries: list[int] = []
+
+    def upload() -> str:
+        clock.waits.append(2 * DEADLINE)
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise StorageUnavailable("a", "the connection broke off", None)
+        return "done"
+
+    with pytest.raises(StorageUnavailable):
+        attempts.run(upload)  # the second try alone takes longer than what is tried again
+    assert len(tries) == 2
+    assert attempts.run(upload) == "done"
+
+
+def test_work_that_is_of_no_use_any_more_is_not_tried_again() -> None:
+    backend, faulty, clock = retrying(unavailable(since(2)))
+    backend.get("a")
+    stopped = threading.Event()
+    mine = until(backend, stopped)
+    stopped.set()
+    with pytest.raises(StorageUnavailable):
+        mine.get("a")
+    assert (len(faulty.calls), len(clock.waits)) == (2, 1)
+    with pytest.raises(StorageUnavailable):
+        backend.get("a")  # which others still want
+    assert sum(clock.waits) > DEADLINE - 60
+
+
+def test_closing_stops_all_that_is_tried_again() -> None:
+    backend = Retrying(Faulty(stored(), unavailable(since(1))), SystemClock())
+    stopped = threading.Event()
+    mine = until(backend, stopped)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(mine.get, "a")
+        backend.close()
+        with pytest.raises(StorageUnavailable):
+            waiting.result(20)
+    assert stopped.is_set()
+
+
+def test_what_is_not_worth_a_long_wait_is_tried_again_for_some_seconds() -> None:
+    backend, _, clock = retrying(unavailable(since(2)))
+    backend.get("a")
+    with pytest.raises(StorageUnavailable):
+        brief(backend).get("a")
+    assert 2 < sum(clock.waits) <= BRIEF

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.backend import Faulty, Limit, MemoryBackend, NoFault, Throttled
+from holdfast.backend import Faulty, Limit, MemoryBackend, NoFault, Retrying, Throttled, until
 from holdfast.backend.throttle import _BURST, _SMALL, _Meter
-from holdfast.errors import UsageError
+from holdfast.clock import SYSTEM_CLOCK
+from holdfast.errors import StorageUnavailable, UsageError
 from holdfast.overrides import override
 
 DAY = 86400
+NEVER = threading.Event()
 
 
 class Skipping:
@@ -103,7 +106,7 @@ def test_no_more_passes_in_any_time_than_the_limit_allows(
     passed: list[tuple[float, int]] = []
     for pause, size in takes:
         clock.seconds += pause
-        meter.take(size)
+        meter.take(size, NEVER)
         passed.append((clock.seconds, size))
     for first in range(len(passed)):
         total = 0
@@ -124,7 +127,7 @@ def test_no_more_time_passes_than_the_limit_takes(takes: list[int], rate: int) -
     clock = Skipping()
     meter = _Meter(Limit.parse(rate), clock)
     for size in takes:
-        meter.take(size)
+        meter.take(size, NEVER)
     assert clock.waited <= sum(takes) / (rate * 1024) + 1e-6
 
 
@@ -144,7 +147,7 @@ def test_each_part_of_the_day_has_its_limit(
     for pause, size in takes:
         clock.seconds += pause
         before = clock.seconds
-        meter.take(size)
+        meter.take(size, NEVER)
         part = int(clock.seconds + offset) // (6 * 3600)
         if part % 4 == 2:  # no limit: only what was waited for before counts
             assert int(before + offset) // (6 * 3600) != part or clock.seconds == before
@@ -162,7 +165,7 @@ def test_threads_share_a_limit() -> None:
     clock = Skipping()
     meter = _Meter(Limit.parse(1), clock)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(meter.take, [_SMALL + 1024] * 40))
+        list(pool.map(partial(meter.take, stopped=NEVER), [_SMALL + 1024] * 40))
     # What waits at the same time waits one after the other on this clock, so it may take longer.
     assert clock.seconds >= 39 * (_SMALL / 1024 + 1) - _BURST
 
@@ -171,10 +174,10 @@ def test_threads_share_a_limit() -> None:
 def test_a_sign_of_life_does_not_wait_for_packs(size: int) -> None:
     clock = Skipping()
     meter = _Meter(Limit.parse(64), clock)
-    meter.take(64 << 20)
-    meter.take(size)
+    meter.take(64 << 20, NEVER)
+    meter.take(size, NEVER)
     assert clock.waited == 0
-    meter.take(_SMALL + 1)
+    meter.take(_SMALL + 1, NEVER)
     assert clock.waited == pytest.approx(1024 + size / (64 << 10))
 
 
@@ -182,7 +185,7 @@ def test_small_objects_alone_have_the_limit_too() -> None:
     clock = Skipping()
     meter = _Meter(Limit.parse(64), clock)
     for _ in range(100):
-        meter.take(_SMALL)
+        meter.take(_SMALL, NEVER)
     assert clock.waited == pytest.approx(99)
 
 
@@ -197,11 +200,11 @@ def test_a_sign_of_life_does_not_wait_while_another_thread_does() -> None:
             return super().wait(event, seconds)
 
     meter = _Meter(Limit.parse(64), Held())
-    meter.take(1 << 20)
+    meter.take(1 << 20, NEVER)
     with ThreadPoolExecutor(2) as pool:
-        pack = pool.submit(meter.take, 1 << 20)
+        pack = pool.submit(meter.take, 1 << 20, NEVER)
         assert waits.wait(20)
-        pool.submit(meter.take, 200).result(20)
+        pool.submit(meter.take, 200, NEVER).result(20)
         assert not pack.done()
         goes_on.set()
         pack.result(20)
@@ -210,8 +213,8 @@ def test_a_sign_of_life_does_not_wait_while_another_thread_does() -> None:
 def test_who_waits_soon_notices_that_there_is_no_limit_any_more() -> None:
     clock = Skipping(12 * 3600 - 60)
     meter = _Meter(Limit.parse("12:00-13:00=0,64"), clock)
-    meter.take(64 << 20)
-    meter.take(64 << 20)
+    meter.take(64 << 20, NEVER)
+    meter.take(64 << 20, NEVER)
     assert clock.waited <= 60 + 5
 
 
@@ -220,7 +223,7 @@ def test_what_waits_for_a_long_time_is_not_saved_up() -> None:
     meter = _Meter(Limit.parse(1), clock)
     clock.seconds += DAY
     for _ in range(4):
-        meter.take(1024)
+        meter.take(1024, NEVER)
     assert clock.waited == pytest.approx(3 - _BURST)
 
 
@@ -257,3 +260,26 @@ def test_without_a_limit_nothing_waits() -> None:
         backend.put(str(number), bytes(1 << 20))
         backend.get(str(number))
     assert clock.waited == 0
+
+
+def test_what_waits_for_its_turn_can_be_stopped() -> None:
+    """What passes without waiting does so all the same, and others go on waiting."""
+    memory = MemoryBackend()
+    throttled = Throttled(memory, Limit.parse(1), Limit.parse(1), SYSTEM_CLOCK)
+    stopped = threading.Event()
+    mine = until(Retrying(throttled, SYSTEM_CLOCK), stopped)
+    large = bytes(_SMALL + 1)
+    mine.put("a", large)  # which nothing was before
+    mine.get("a")
+    with ThreadPoolExecutor(2) as pool:
+        sent, fetched = pool.submit(mine.put, "b", large), pool.submit(mine.get, "a")
+        with pytest.raises(TimeoutError):
+            sent.result(0.2)
+        stopped.set()
+        with pytest.raises(StorageUnavailable, match="given up"):
+            sent.result(20)
+        with pytest.raises(StorageUnavailable, match="given up"):
+            fetched.result(20)
+    mine.put("small", b"x")
+    assert throttled.get("small") == b"x"
+    assert {info.name for info in memory.list("")} == {"a", "small"}

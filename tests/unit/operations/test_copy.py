@@ -33,6 +33,8 @@ from holdfast.testing.trees import (
     symlink,
 )
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 OTHER = Settings(ChunkerParams("pyfastcdc", 512, 2048, 8192), 2 << 20, 9)
 """A target whose chunker, packs and compression differ."""
 

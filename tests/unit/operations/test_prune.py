@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +25,11 @@ from holdfast.overrides import override
 from holdfast.store import Store, Writer
 from holdfast.store.index import decode_index
 from holdfast.testing.repositories import ManualClock, attached, copied, new_store
+
+if TYPE_CHECKING:
+    from tests.length import Stride
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 Contents = dict[str, bytes]
 
@@ -534,14 +540,14 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("error", "done"), [(BackendError, False), (Killed, True)])
 def test_wherever_it_ends_nothing_is_lost_and_the_next_run_ends_it(
-    world: World, error: type[BaseException], *, done: bool
+    world: World, error: type[BaseException], stride: Stride, *, done: bool
 ) -> None:
     ids = world.history(3, change=8)
     world.forget(ids[0])
     counted = Faulty(copied(world.backend), NoFault())
     opened(world, counted).prune(max_unused=0, force=True)
     failed = 0
-    for number in range(1, len(counted.calls) + 1):
+    for number in stride(range(1, len(counted.calls) + 1), 4, 2 * done):
         backend = copied(world.backend)
 
         def raise_it(name: str, problem: str) -> BaseException:

@@ -117,6 +117,21 @@ def test_what_is_left_is_cancelled_when_nobody_waits_any_more() -> None:
     assert [future.cancelled() for future in executor.futures] == [False] + [True] * 9
 
 
+class Closed(Executor):
+    """Refuses every task with an error of its own, as Dask does when its client is closed."""
+
+    class ClosedError(Exception):
+        """What it says."""
+
+    @override
+    def submit(self, *_: object, **__: object) -> Future[object]:  # type: ignore[override]
+        raise self.ClosedError
+
+
+def test_an_executor_that_takes_nothing_any_more_costs_time_only() -> None:
+    assert dict(spread(Closed(), square, range(5))) == {n: n * n for n in range(5)}
+
+
 @pytest.mark.parametrize(
     "error",
     [

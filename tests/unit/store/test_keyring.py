@@ -33,6 +33,8 @@ from holdfast.testing.repositories import (
     reopened,
 )
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 MAKER = Maker("host", "user")
 
 

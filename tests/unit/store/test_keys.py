@@ -34,6 +34,8 @@ from holdfast.store.slots import (
 )
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF, copied, new_store, reopened
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 NAME = "keys/" + "0" * 32
 OTHER = "keys/" + "f" * 32
 KEYS = Keys(bytes(range(16)), 0, b"d" * 32, b"m" * 32)

@@ -30,6 +30,8 @@ from holdfast.store.index import encode_index
 from holdfast.store.segments import AHEAD
 from holdfast.testing.repositories import new_store, reopened
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 GROUP = ("small", 0)
 
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.backend import Damage, Fail, Faulty, MemoryBackend, NoFault, flipped, nth, since
-from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound
-from holdfast.store.objects import is_object, is_pack, objects, read_object
+from holdfast.backend import (
+    Capabilities,
+    Damage,
+    Fail,
+    Faulty,
+    MemoryBackend,
+    NoFault,
+    flipped,
+    nth,
+    since,
+)
+from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound, StorageUnavailable
+from holdfast.overrides import override
+from holdfast.store.objects import is_object, is_pack, objects, put_new, read_object
 
 HEX = "0123456789abcdef" * 2
 PACK = HEX * 2 + "-89abcdef"
@@ -55,6 +66,10 @@ def test_names_of_objects(name: str) -> None:
         f"data/01/{PACK[:-1]}",
         f"epochs/{HEX}",
         f"labels/{HEX}",
+        f"audit/{HEX}",
+        f"audit/{HEX}/01-{HEX[:16]}",
+        f"audit/{HEX}/1-{HEX}",
+        f"audit/{HEX}/{10**15}-{HEX[:16]}",
         ".DS_Store",
     ],
 )
@@ -118,3 +133,24 @@ def test_what_is_too_large_is_not_read(size: int | None) -> None:
     with pytest.raises(DamagedRepository, match="more than 10"):
         read_object(counted, "a", decode, size=size, limit=10)
     assert "get" not in [call.verb for call in counted.calls]
+
+
+class Remote(MemoryBackend):
+    """A storage that may lose answers."""
+
+    @override
+    def capabilities(self) -> Capabilities:
+        return Capabilities(put_if_absent=True, local=False)
+
+
+def test_of_a_request_whose_answer_was_lost_the_object_is_looked_for() -> None:
+    lost = Fail(nth(1), StorageUnavailable, done=True)
+    assert put_new(Faulty(Remote(), lost), "a", b"mine")
+    with pytest.raises(StorageUnavailable):
+        put_new(Faulty(Remote(), Fail(nth(1), StorageUnavailable)), "a", b"mine")
+    # A local disk loses no answers: what failed there need not outlast a power cut.
+    with pytest.raises(StorageUnavailable):
+        put_new(Faulty(MemoryBackend(), lost), "a", b"mine")
+    # Neither need what a store says to have failed.
+    with pytest.raises(BackendError):
+        put_new(Faulty(Remote(), Fail(nth(1), BackendError, done=True)), "a", b"mine")

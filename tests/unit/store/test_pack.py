@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.errors import DamagedRepository
 from holdfast.primitives import codec
@@ -118,7 +119,7 @@ def test_padding_hides_all_but_a_few_sizes() -> None:
 
 
 @given(st.integers(0, 3000))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_the_filler_is_what_the_key_says(size: int) -> None:
     info, data = pack_of([random.Random(size).randbytes(size)])  # noqa: S311 - repeatable
     opener = PackOpener(info.name, info.header, KEYS)

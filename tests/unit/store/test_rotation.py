@@ -52,6 +52,8 @@ from holdfast.testing.repositories import (
     reopened,
 )
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 GROUP = ("small", 0)
 NEW = "the new password"
 MAKER = Maker("host", "user")

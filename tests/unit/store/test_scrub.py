@@ -18,6 +18,8 @@ from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.pack import PACK_LIMIT
 from holdfast.testing.repositories import copied, new_store, reopened
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 GROUP = ("small", 0)
 SESSION = "sessions/" + "5" * 32
 

@@ -11,6 +11,7 @@ import pytest
 from holdfast.backend import (
     Backend,
     Buffer,
+    Call,
     Capabilities,
     Fail,
     Faulty,
@@ -21,7 +22,7 @@ from holdfast.backend import (
     nth,
     since,
 )
-from holdfast.backend.retry import DEADLINE
+from holdfast.backend.retry import BRIEF
 from holdfast.clock import SYSTEM_CLOCK, SystemClock
 from holdfast.errors import (
     AccessDenied,
@@ -37,6 +38,7 @@ from holdfast.primitives import codec
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys
 from holdfast.store.session import (
+    _PATIENCE,
     HEARTBEAT,
     TICK,
     Session,
@@ -202,7 +204,7 @@ class Remote(MemoryBackend):
         super().put_if_absent(name, data)
         if self._resends:  # as a client does that got no answer: the object is there by now
             super().put_if_absent(name, data)
-        raise BackendError(name, "the connection broke off")
+        raise StorageUnavailable(name, "the connection broke off")
 
 
 @pytest.mark.parametrize("resends", [False, True])
@@ -221,7 +223,24 @@ def test_a_local_disk_that_fails_after_the_commit_is_not_trusted() -> None:
         mine.commit(b"snapshot")
 
 
-@pytest.mark.parametrize("error", [BackendError, AccessDenied, StorageFull])
+@pytest.mark.parametrize("put_if_absent", [True, False])
+def test_a_store_that_says_that_it_failed_after_the_commit_is_not_trusted(
+    *, put_if_absent: bool
+) -> None:
+    """As a server that has renamed the file and then fails to sync its folder."""
+    backend = Slow(put_if_absent=put_if_absent)
+    verb = "put_if_absent" if put_if_absent else "put"
+    broken = Faulty(
+        backend, Fail(lambda call: (call.verb, call.name[:5]) == (verb, "snaps"), done=True)
+    )
+    with session(broken) as mine, pytest.raises(BackendError, match="planned"):
+        mine.commit(b"snapshot")
+    # Whoever reclaims must not take it for gone: it may be there for good.
+    name = mine.id.hex()
+    assert names(backend) == [f"sessions/{name}", f"snapshots/{name}"]
+
+
+@pytest.mark.parametrize("error", [BackendError, AccessDenied, StorageFull, StorageUnavailable])
 @pytest.mark.parametrize("kind", [MemoryBackend, lambda: Remote(resends=False)])
 def test_a_commit_that_was_not_done_fails(
     error: Callable[[str, str], BackendError], kind: Callable[[], MemoryBackend]
@@ -305,7 +324,7 @@ def test_a_lost_answer_is_no_commit_when_an_abort_was_first() -> None:
         def put_if_absent(self, name: str, data: Buffer) -> None:
             marker = seal_object(ObjectType.ABORTED, KEYS, name, codec.pack({}))
             MemoryBackend.put(self, name, marker)
-            raise BackendError(name, f"the connection broke off after {len(data)} bytes")
+            raise StorageUnavailable(name, f"the connection broke off after {len(data)} bytes")
 
     with session(Late(resends=False)) as mine, pytest.raises(BackendError, match="broke off"):
         mine.commit(b"snapshot")
@@ -353,8 +372,54 @@ def test_a_session_does_not_wait_for_each_of_its_objects_when_the_storage_is_gon
     gone = Faulty(backend, Fail(since(1), StorageUnavailable))
     mine._backend = Retrying(gone, clock)
     mine.end()
-    assert clock.waited <= DEADLINE
+    assert clock.waited <= BRIEF
     assert len({call.name for call in gone.calls}) == 1
+
+
+class Unanswered(MemoryBackend):
+    """A storage that does not answer to a sign of life before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answer = threading.Event(), threading.Event()
+
+    @override
+    def put(self, name: str, data: Buffer) -> None:
+        if name.endswith(".1"):
+            self.asked.set()
+            self.answer.wait(20)
+        super().put(name, data)
+
+
+def test_a_session_does_not_wait_for_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.store.session._PATIENCE", 0.1)
+    backend, clock = Unanswered(), ManualClock()
+    mine = session(backend, clock)
+    clock.advance(HEARTBEAT)
+    assert backend.asked.wait(20)
+    mine.end()
+    assert names(backend) == []
+    assert mine._thread.is_alive()
+    backend.answer.set()
+    mine._thread.join(20)
+    assert names(backend) == [f"sessions/{mine.id.hex()}.1"]  # for the next prune
+
+
+def test_a_sign_of_life_is_not_tried_again_when_the_session_ends() -> None:
+    backend, clock = MemoryBackend(), ManualClock()
+
+    def is_beat(call: Call) -> bool:
+        return call.verb == "put" and call.name.endswith(".1")
+
+    failing = Faulty(backend, Fail(is_beat, StorageUnavailable))
+    mine = session(Retrying(failing, SYSTEM_CLOCK), clock)
+    clock.advance(HEARTBEAT)
+    until(lambda: any(map(is_beat, failing.calls)))
+    start = time.monotonic()
+    mine.end()
+    assert not mine._thread.is_alive()
+    assert time.monotonic() - start < _PATIENCE
+    assert names(backend) == []
 
 
 def test_a_session_that_cannot_be_announced_does_not_begin() -> None:

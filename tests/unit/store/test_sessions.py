@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.backend import Capabilities, Fail, Faulty, MemoryBackend, nth
 from holdfast.clock import SYSTEM_CLOCK
-from holdfast.errors import BackendError, ObjectNotFound, SessionLost
+from holdfast.errors import BackendError, ObjectNotFound, SessionLost, StorageUnavailable
 from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.store.envelope import ObjectType, open_object, seal_object
@@ -149,13 +149,16 @@ def test_what_is_at_the_name_and_cannot_be_read_stays() -> None:
 
 def test_a_lost_answer_is_looked_up() -> None:
     backend = Remote()
-    lost = Faulty(backend, Fail(nth(1), BackendError, done=True))
-    assert expire_session(lost, KEYS, ID, {})
-    with pytest.raises(BackendError):
-        expire_session(Faulty(Remote(), Fail(nth(1), BackendError)), KEYS, ID, {})
+    lost = Fail(nth(1), StorageUnavailable, done=True)
+    assert expire_session(Faulty(backend, lost), KEYS, ID, {})
+    with pytest.raises(StorageUnavailable):
+        expire_session(Faulty(Remote(), Fail(nth(1), StorageUnavailable)), KEYS, ID, {})
     # A local disk loses no answers: what failed there need not outlast a power cut.
+    with pytest.raises(StorageUnavailable):
+        expire_session(Faulty(MemoryBackend(), lost), KEYS, ID, {})
+    # Neither need what a store says to have failed.
     with pytest.raises(BackendError):
-        expire_session(Faulty(MemoryBackend(), Fail(nth(1), BackendError, done=True)), KEYS, ID, {})
+        expire_session(Faulty(Remote(), Fail(nth(1), BackendError, done=True)), KEYS, ID, {})
 
 
 def test_clearing_deletes_the_first_object_last() -> None:

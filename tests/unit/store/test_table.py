@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.primitives.hashing import digest
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
@@ -110,7 +111,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.integers(1, 12))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_a_table_holds_what_a_dictionary_would(
     steps: list[tuple[str, list[bytes]]], limit: int
 ) -> None:
@@ -148,7 +149,10 @@ def test_a_table_holds_what_a_dictionary_would(
 
 
 OBJECTS = st.lists(
-    st.tuples(st.lists(st.integers(0, 5), max_size=3), st.sets(st.integers(0, 7), max_size=2)),
+    st.tuples(
+        st.lists(st.integers(0, 5), max_size=3, unique=True),  # no writer names a pack twice
+        st.sets(st.integers(0, 7), max_size=2),
+    ),
     max_size=6,
 )
 

@@ -15,11 +15,13 @@ from holdfast.backend import (
     Call,
     Fail,
     Faulty,
+    Limit,
     MemoryBackend,
     NoFault,
     ObjectInfo,
+    Throttled,
 )
-from holdfast.clock import Clock
+from holdfast.clock import SYSTEM_CLOCK, Clock
 from holdfast.errors import (
     AccessDenied,
     BackendError,
@@ -40,6 +42,8 @@ from holdfast.store.filler import OPEN_GROUPS
 from holdfast.store.packer import SEGMENT_SIZE
 from holdfast.store.writer import INDEX_INTERVAL
 from holdfast.testing.repositories import SETTINGS, ManualClock, copied, new_store, reopened
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 SMALL = ("small", 0)
 
@@ -241,6 +245,45 @@ def until(condition: Callable[[], bool]) -> None:
 
 def slow_writer(backend: Backend, clock: Clock) -> Writer:
     return reopened(backend, clock=clock).writer({})
+
+
+def test_nothing_of_a_session_comes_after_its_end(backend: MemoryBackend) -> None:
+    """As from its thread, if that is late: who rotates keys relies on it."""
+    broken = Faulty(backend, Fail(lambda call: (call.verb, call.name[:6]) == ("put", "index/")))
+    clock = ManualClock()
+    with (  # noqa: PT012 - a session
+        pytest.raises(KeyboardInterrupt),
+        reopened(broken, clock=clock).writer({}) as writer,
+    ):
+        save(writer, content(1))
+        writer._filler.flush()
+        writer._packer.flush()
+        raise KeyboardInterrupt
+    asked = len(broken.calls)
+    clock.advance(INDEX_INTERVAL)
+    writer._on_tick()
+    assert len(broken.calls) == asked
+
+
+def test_who_interrupts_does_not_wait_for_what_a_limit_holds_back() -> None:
+    """Neither for packs that no thread has begun to send, nor for those that wait for their turn.
+
+    What was sent is not lost: the next writer finds it.
+    """
+    backend = MemoryBackend()
+    new_store(backend)
+    throttled = Throttled(backend, Limit.parse(64), None, SYSTEM_CLOCK)  # 16 seconds for each
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), reopened(throttled).writer({}) as writer:  # noqa: PT012 - a session
+        save(writer, *(content(number, 1 << 20) for number in range(4)))
+        while not writer.packed:
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 10
+    assert names(backend, "sessions/") == []
+    stored = names(backend, "data/")
+    assert 0 < len(stored) < 4
+    assert len(reopened(backend).catalog.refresh().packs) == len(stored)
 
 
 def test_the_index_is_written_while_the_backup_goes_on(backend: MemoryBackend) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ssl import SSLCertVerificationError, SSLError
 from typing import NamedTuple
+
+from holdfast.clock import SYSTEM_CLOCK
 
 _LIBRARIES = ("aiohttp", "aiobotocore", "azure", "botocore", "google", "paramiko", "requests")
 """Libraries below drivers, whose errors that are no answer mean that there was none."""
 _GARBLED = "aiohttp.http_exceptions"
-"""Where errors of aiohttp come from that carry a status which no store has sent."""
+"""Where errors of aiohttp come from of what is no answer; they, and those that they are the cause
+of, carry a status which no store has sent."""
 _TRANSPORT = re.compile(
-    r"(?i)timeout|connect|closed|incomplete|payload|httpclient|servicere(quest|sponse)|"
+    r"(?i)timeout|connect|closed|incomplete|payload|httpclient|clientos|servicere(quest|sponse)|"
     r"responseparser|ssh|transport"
 )
 _UNREACHABLE = frozenset(
@@ -48,7 +54,7 @@ class Answer(NamedTuple):
 def answer_in(error: BaseException) -> Answer | None:
     """The store's answer that an error or one of its causes tells of; None when none does."""
     for each in _chain(error):
-        if type(each).__module__ == _GARBLED:
+        if _is_garbled(each) or _is_garbled(each.__cause__):
             continue
         status, code = _status(each)
         if status:
@@ -62,13 +68,19 @@ def is_transport(error: BaseException) -> bool:
 
 
 def _is_transport(error: BaseException) -> bool:
-    if isinstance(error, TimeoutError | ConnectionError | EOFError):
+    if isinstance(error, TimeoutError | ConnectionError | EOFError) or _is_garbled(error):
+        return True
+    if isinstance(error, SSLError) and not isinstance(error, SSLCertVerificationError):
         return True
     if isinstance(error, OSError) and error.errno in _UNREACHABLE:
         return True
     kind = type(error)
     is_theirs = kind.__module__.partition(".")[0] in _LIBRARIES
     return is_theirs and _TRANSPORT.search(kind.__name__) is not None
+
+
+def _is_garbled(error: BaseException | None) -> bool:
+    return type(error).__module__ == _GARBLED
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -118,5 +130,24 @@ def _retry_after(error: BaseException) -> float | None:
     try:
         seconds = float(str(told))
     except ValueError:
-        return None  # a date, or nothing
+        return _until(told, headers.get("date") or headers.get("Date"))
     return seconds if seconds >= 0 else None
+
+
+def _until(told: object, sent: object) -> float | None:
+    """Seconds from when an answer was sent, or else from now, to a date; None when it is none."""
+    until = _date(told)
+    if until is None:
+        return None
+    # The store's own clock, if it tells: this machine's may be wrong.
+    since = _date(sent) or datetime.fromtimestamp(SYSTEM_CLOCK.now_ns() // 10**9, UTC)
+    return max(0.0, (until - since).total_seconds())
+
+
+def _date(told: object) -> datetime | None:
+    """A date of HTTP (RFC 9110, section 5.6.7)."""
+    try:
+        found = parsedate_to_datetime(str(told))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -23,8 +23,9 @@ from urllib.parse import parse_qs
 
 from holdfast import environment
 from holdfast.backend.drivers.answers import Answer, answer_in
+from holdfast.backend.drivers.azure_pages import following
 from holdfast.backend.drivers.closing import close_when_garbage, detach
-from holdfast.backend.drivers.driver import WHOLE, Driver, Options
+from holdfast.backend.drivers.driver import SILENT, WHOLE, Driver, Options, silence_after
 from holdfast.backend.drivers.options import Lock, is_pack, one_of, texts
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import (
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 _UNSPLIT: Final = 1 << 30
 """Bytes up to which an object is sent and fetched in one request: more than any has."""
 _CONNECT: Final = 10
-_SILENT: Final = 60
-"""Seconds without a byte after which a request is given up."""
 _BEYOND: Final = 416
 """RFC 9110, section 15.5.17: the range begins after the end."""
 _FORBIDDEN: Final = 403
@@ -62,6 +61,8 @@ _TIERS = {tier.lower(): tier for tier in ("Hot", "Cool", "Cold", "Archive")}
 _MODES = {mode.lower(): mode for mode in ("Unlocked", "Locked")}
 _IDENTITIES = frozenset({"credential", "client_id", "anon"})
 """Options of adlfs that stand for a user without a key."""
+_STRANGE = frozenset({"DecodeError", "HttpResponseError"})
+"""What Azure's library says of an answer that is a success, but none that it knows."""
 _SECRET_PARTS = frozenset({"accountkey", "sharedaccesssignature"})
 
 _WRONG = "the account key or SAS token is wrong, or this machine's clock is: see AZURE_STORAGE_KEY"
@@ -158,7 +159,7 @@ class AzureDriver(Driver):
             "max_single_get_size": _UNSPLIT,
             "retry_total": 0,  # that is done above, for all stores alike
             "connection_timeout": _CONNECT,
-            "read_timeout": _SILENT,
+            "read_timeout": SILENT,
         }
         if isinstance(text, str):
             self._client = BlobServiceClient.from_connection_string(text, **how)
@@ -221,11 +222,6 @@ class AzureDriver(Driver):
     @override
     def files(self, folder: str) -> Iterator[tuple[str, int]]:
         """See `Driver.files`."""
-        from azure.core.exceptions import (  # noqa: PLC0415 - an optional library
-            DecodeError,
-            DeserializationError,
-        )
-
         container, _, key = folder.partition("/")
         # Folders of a hierarchical namespace are listed too; their metadata tells.
         pages = (
@@ -234,18 +230,12 @@ class AzureDriver(Driver):
             .by_page()
         )
 
-        async def following() -> list[BlobProperties] | None:
-            try:
-                page = await anext(pages)
-            except StopAsyncIteration:
-                return None
-            except (AttributeError, DecodeError, DeserializationError):
-                # Of something else, which must not pass for the listing of an empty folder.
-                raise StorageUnavailable("", f"{self.location}: an answer is no listing") from None
-            return [blob async for blob in page]
+        async def next_page() -> list[BlobProperties] | None:
+            page = await following(pages, self.location)
+            return None if page is None else [blob async for blob in page]
 
         # Each page is a request, with its own time.
-        while (page := self._wait(following)) is not None:
+        while (page := self._wait(next_page)) is not None:
             for blob in page:
                 if not _is_folder(blob):
                     yield f"{container}/{blob.name}", blob.size
@@ -293,6 +283,7 @@ class AzureDriver(Driver):
                 overwrite=overwrite,
                 validate_content=True,
                 raw_request_hook=_in_pieces,
+                read_timeout=silence_after(len(data)),
                 **how,
             )
 
@@ -345,6 +336,8 @@ class AzureDriver(Driver):
     def _unanswered(self, verb: str, name: str, error: Exception, text: str) -> BackendError:
         if type(error).__name__ == "AzureSigningError":
             return AccessDenied(name, f"{self.location}: {_WRONG}")
+        if type(error).__name__ in _STRANGE:
+            return StorageUnavailable(name, f"{self.location}: an answer is not Azure's ({text})")
         return super()._unanswered(verb, name, error, text)
 
     @override

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from holdfast.backend.drivers.answers import answer_in
 from holdfast.backend.drivers.azure import AzureDriver, _in_pieces, _is_folder
+from holdfast.backend.drivers.azure_pages import following
+from holdfast.backend.drivers.driver import silence_after
 from holdfast.backend.drivers.objects import PIECE, Objects, Whole, nanoseconds
 from holdfast.backend.foreign import Changed, Listed, Upload
 from holdfast.overrides import override
@@ -40,9 +42,8 @@ class AzureObjects(Objects):
         self._container, _, key = driver.root.partition("/")
         self._prefix = key and key + "/"
 
-    @override
     def page(self, after: str) -> tuple[list[Listed], str]:
-        """See `Objects.page`; empty folders of a hierarchical namespace are left out."""
+        """See `Paged.page`; empty folders of a hierarchical namespace are left out."""
         return self._page(after, None)
 
     @override
@@ -54,10 +55,10 @@ class AzureObjects(Objects):
         blobs = self._client().walk_blobs(key and key + "/", include=["metadata"])
         found: list[Listed] = []
 
-        async def following() -> BlobProperties | BlobPrefix | None:
-            return await anext(blobs, None)
+        async def next_blob() -> BlobProperties | BlobPrefix | None:
+            return await following(blobs, self.location)
 
-        while (blob := self._azure._wait(following)) is not None:  # noqa: SLF001 - the other half of a driver
+        while (blob := self._azure._wait(next_blob)) is not None:  # noqa: SLF001 - the other half of a driver
             if isinstance(blob, BlobPrefix):
                 name = f"{self._container}/{blob.name[:-1]}"
                 found.append(Listed(name, "directory", 0, None, ""))
@@ -90,12 +91,17 @@ class AzureObjects(Objects):
         start, end = part
 
         async def download() -> bytes:
+            # As it is stored, also if its content is said to be compressed.
             if tag:
                 found = await self._blob(path).download_blob(
-                    start, end - start, etag=tag, match_condition=MatchConditions.IfNotModified
+                    start,
+                    end - start,
+                    etag=tag,
+                    match_condition=MatchConditions.IfNotModified,
+                    decompress=False,
                 )
             else:
-                found = await self._blob(path).download_blob(start, end - start)
+                found = await self._blob(path).download_blob(start, end - start, decompress=False)
             return await found.readall()
 
         try:
@@ -121,11 +127,12 @@ class AzureObjects(Objects):
         blobs = self._client().list_blobs(self._prefix, include=["metadata"], results_per_page=most)
         pages = cast("AsyncPageIterator[BlobProperties]", blobs.by_page(after or None))
 
-        async def following() -> tuple[list[BlobProperties], str]:
-            page = await anext(pages)
-            return [blob async for blob in page], str(pages.continuation_token or "")
+        async def page() -> tuple[list[BlobProperties], str]:
+            blobs = await following(pages, self.location)
+            found = [] if blobs is None else [blob async for blob in blobs]
+            return found, str(pages.continuation_token or "")
 
-        found, end = self._azure._wait(following)  # noqa: SLF001 - as above
+        found, end = self._azure._wait(page)  # noqa: SLF001 - as above
         return [
             self._listed(blob) for blob in found if not _is_folder(blob) or blob.name.endswith("/")
         ], end
@@ -179,6 +186,7 @@ class _Blocks:
                 validate_content=True,
                 encryption_scope=self._how["encryption_scope"],
                 raw_request_hook=_in_pieces,
+                read_timeout=silence_after(len(piece)),
             )
 
         self._driver._wait(stage, len(piece))  # noqa: SLF001 - as above

@@ -35,11 +35,18 @@ TIMEOUT = 120.0
 """Seconds that a request may take, besides what its bytes take."""
 SLOWEST = 16 << 10
 """Bytes a second below which a request is thought to have stalled."""
+SILENT = 60
+"""Seconds without a byte after which a request is given up, besides what its bytes take."""
 WHOLE = 64 << 20
 """Bytes of the largest object that is read whole, for which there must be time."""
 
 _REFUSED = frozenset({401, 403})
-_BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_BUSY = frozenset({408, 409, 425, 429})
+_FAILED = 500
+"""RFC 9110, section 15.6: from this status on the store, or what is before it, has failed; one that
+is not known, as those of content delivery networks, means the same."""
+_CANNOT = frozenset({501, 505, 506, 507, 508, 510, 511})
+"""Of these, what will fail again."""
 _PLAIN: Mapping[int, tuple[type[BackendError], str]] = {
     404: (ObjectNotFound, "no such object"),
     412: (ObjectExists, "the object there stays as it is"),
@@ -61,6 +68,14 @@ _SIGNED = re.compile(
 _SECRET = re.compile(r"(?i)key|secret|token|password|passphrase|credential|connection_string|sas")
 _SHORT = 4
 """Characters of a value that is not looked for in messages: it would be anywhere."""
+
+
+def silence_after(size: int) -> float:
+    """Seconds that a store may be silent after the last of so many bytes was handed over.
+
+    All of them may still be on their way: in buffers of this machine, or of what is in between.
+    """
+    return SILENT + size / SLOWEST
 
 
 class UnconditionalError(BackendError):
@@ -191,6 +206,10 @@ class Driver:
             if info.get("type") == "file" and isinstance(size := info.get("size"), int)
         ]
 
+    def has_root(self) -> bool:
+        """Whether the folder itself is there, where that can be told from an empty one."""
+        return True
+
     def remove(self, path: str) -> None:
         """Delete an object; a store that would not say that it is missing may say nothing."""
         self._run("rm_file", path)
@@ -265,7 +284,7 @@ class Driver:
         if told.status in _REFUSED:
             needed = self.advice.get(verb, "")
             return AccessDenied(name, f"{self.location} refuses to {verb} it ({text}){needed}")
-        if told.status in _BUSY:
+        if told.status in _BUSY or (told.status >= _FAILED and told.status not in _CANNOT):
             return StorageUnavailable(name, f"{self.location}: {text}", told.retry_after)
         kind, problem = _PLAIN.get(told.status, (BackendError, f"{self.location}: {text}"))
         return kind(name, problem)

@@ -18,7 +18,9 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import zlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
@@ -28,14 +30,9 @@ from holdfast import environment
 from holdfast.backend.drivers.answers import Answer
 from holdfast.backend.drivers.closing import close_when_garbage
 from holdfast.backend.drivers.crc32c import encoded, extended
-from holdfast.backend.drivers.driver import WHOLE, Driver, Options
+from holdfast.backend.drivers.driver import WHOLE, Driver, Options, silence_after
 from holdfast.backend.drivers.options import Lock, is_pack, one_of, texts
-from holdfast.errors import (
-    AccessDenied,
-    BackendError,
-    StorageUnavailable,
-    UsageError,
-)
+from holdfast.errors import AccessDenied, BackendError, StorageUnavailable, UsageError
 from holdfast.overrides import override
 
 if TYPE_CHECKING:
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 _CONNECT: Final = 10
-_SILENT: Final = 60
-"""Seconds without a byte after which a request is given up."""
 _FAILED: Final = 300
 """RFC 9110, section 15: from this status on an answer is no success."""
 _UNKNOWN: Final = 401
@@ -54,6 +49,7 @@ _BEYOND: Final = 416
 """RFC 9110, section 15.5.17: the range begins after the end."""
 _SAID: Final = 300
 """Bytes of an answer that is not Google's which are shown."""
+_MOST: Final = 1 << 16
 _NO_BUCKET: Final = "NoSuchBucket"
 _NO_OBJECT: Final = "NoSuchObject"
 """Any other 404 may be of something between here and the store."""
@@ -348,8 +344,11 @@ class GcsDriver(Driver):
             params=self._fs._get_params(request.params),  # noqa: SLF001 - with who pays
             headers=request.headers,
             data=io.BytesIO(request.data) if request.data else None,
-            timeout=ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT),
+            timeout=ClientTimeout(
+                total=None, sock_connect=_CONNECT, sock_read=silence_after(len(request.data))
+            ),
             allow_redirects=not request.fine,
+            auto_decompress=request.params.get("alt") != "media",  # an object is read as stored
         ) as answer:
             body: bytes = await answer.read()
             if answer.status >= _FAILED and answer.status not in request.fine:
@@ -398,6 +397,8 @@ class GcsDriver(Driver):
 
 def _said(body: bytes) -> tuple[str, str]:
     """Google's word for what went wrong, and its sentence about it."""
+    with suppress(zlib.error):  # it may be compressed if an object might have been
+        body = zlib.decompressobj(wbits=31).decompress(body, _MOST)
     text = body[:_SAID].decode(errors="replace")
     try:
         told = json.loads(body)

@@ -50,9 +50,8 @@ class GcsObjects(Objects):
         self._bucket, _, key = driver.root.partition("/")
         self._prefix = key and key + "/"
 
-    @override
     def page(self, after: str) -> tuple[list[Listed], str]:
-        """See `Objects.page`."""
+        """See `Paged.page`."""
         found, _, end = self._list(self._prefix, {"pageToken": after} if after else {})
         if end and end == after:
             raise StorageUnavailable("", f"{self.location}: a listing goes round in circles")
@@ -96,7 +95,8 @@ class GcsObjects(Objects):
     def read(self, path: str, part: tuple[int, int], tag: str) -> bytes:
         """See `Objects.read`."""
         start, end = part
-        headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
+        # Google decompresses for whom does not take what is compressed, and then gives no range.
+        headers = {"Accept-Encoding": "gzip", "Range": f"bytes={start}-{end - 1}"}
         params = {"alt": "media", **({"generation": tag} if tag else {})}
         try:
             return self._ask(_Request("GET", self._address(path), params, headers), end - start)

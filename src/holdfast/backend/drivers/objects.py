@@ -49,17 +49,6 @@ class Objects:
         """See `Driver.explain`."""
         return self.driver.explain(verb, path, error)
 
-    def page(self, after: str) -> tuple[list[Listed], str]:
-        """Some of all objects in the folder and below, in order of the bytes of their names.
-
-        Args:
-            after: where the page before ended, as it said; "" for the first.
-
-        Returns:
-            The objects, and where the page ends; "" for the last.
-        """
-        raise NotImplementedError
-
     def folder(self, path: str) -> list[Listed]:
         """What is right in a folder, in any order; an error when there is no such folder."""
         found: Iterable[Info] = self._run("ls", path, detail=True)
@@ -137,6 +126,9 @@ class _Files(Protocol):
     def open(self, path: str, mode: str) -> _File:
         """Open a file."""
 
+    def info(self, path: str) -> Info:
+        """What there is to know of a file."""
+
     def makedirs(self, path: str, *, exist_ok: bool) -> None:
         """Make a folder and those above it."""
 
@@ -166,14 +158,22 @@ class Renamed:
         if folder:
             fs.makedirs(folder, exist_ok=True)
         self._file = fs.open(self._temporary, "wb")
+        self._sent = 0
 
     def send(self, piece: bytes) -> None:
         """See `Upload.send`."""
         self._file.write(piece)
+        self._sent += len(piece)
 
     def finish(self) -> None:
         """See `Upload.finish`."""
         self._file.close()
+        size = self._fs.info(self._temporary).get("size")
+        if isinstance(size, int) and size != self._sent:
+            raise ConnectionError(f"{size} of {self._sent} bytes are there")
+        self._rename()
+
+    def _rename(self) -> None:
         if getattr(type(self._fs), "mv", None) is not AbstractFileSystem.mv:
             self._fs.mv(self._temporary, self._path)
             return
@@ -183,9 +183,11 @@ class Renamed:
 
     def abandon(self) -> None:
         """See `Upload.abandon`."""
-        self._file.close()
-        with suppress(FileNotFoundError):
-            self._fs.rm_file(self._temporary)
+        try:
+            self._file.close()
+        finally:
+            with suppress(FileNotFoundError):
+                self._fs.rm_file(self._temporary)
 
 
 def _below(folder: str, listed: Listed) -> Listed:

@@ -118,13 +118,13 @@ class OtherDriver(Driver):
     def put(self, path: str, data: bytes) -> None:
         """See `Driver.put`; where nothing can be renamed the driver sees that it is whole."""
         with self._pool.use() as fs:
-            if not _can_rename(fs):
+            if not can_rename(fs):
                 _write(fs, path, data)
                 return
             temporary = posixpath.join(posixpath.dirname(path), _TEMPORARY + secrets.token_hex(8))
             try:
                 _write(fs, temporary, data)
-                _replace(fs, temporary, path)
+                replace(fs, temporary, path)
             except Exception as error:
                 if not is_transport(error) and not isinstance(error, _AstrayError):
                     with suppress(Exception):  # the first failure is told
@@ -143,12 +143,16 @@ class OtherDriver(Driver):
 
     @override
     def files(self, folder: str) -> Iterable[tuple[str, int]]:
-        """See `Driver.files`."""
-        return [
-            (path, size)
-            for path, info in self._below(folder)
-            if not _is_temporary(path) and isinstance(size := info.get("size"), int)
-        ]
+        """See `Driver.files`; the store is asked for a size that a listing lacks."""
+        listed = [(path, info.get("size")) for path, info in self._below(folder)]
+        sizes = ((path, self._told(path, size)) for path, size in listed if not _is_temporary(path))
+        return [(path, size) for path, size in sizes if size is not None]
+
+    @override
+    def has_root(self) -> bool:
+        """See `Driver.has_root`."""
+        with self._pool.use() as fs:
+            return _is_folder(fs, self.root)
 
     @override
     def remove(self, path: str) -> None:
@@ -188,7 +192,7 @@ class OtherDriver(Driver):
         self._protocol = protocol
         self._options = options
         self._pool: Pool[fsspec.AbstractFileSystem] = Pool(
-            _CONNECTIONS, self.connect, lambda _: True, _end, _HARMLESS
+            _CONNECTIONS, self.connect, lambda _: True, end, _HARMLESS
         )
         return self._pool
 
@@ -209,6 +213,18 @@ class OtherDriver(Driver):
     def _run(self, method: str, *args: object, size: int = 0, **named: object):  # type: ignore[no-untyped-def]  # noqa: ANN202 - as of `Driver`
         with self._pool.use() as fs:
             return _call(fs, method, *args, size=size, **named)
+
+    def _told(self, path: str, size: object) -> int | None:
+        """The size of a listed file; None when it is gone. One of no size must not seem gone."""
+        if not isinstance(size, int):
+            try:
+                info: Mapping[str, object] = self._run("info", path)
+            except FileNotFoundError:
+                return None
+            size = info.get("size")
+        if not isinstance(size, int):
+            raise BackendError("", f"{self.location}: it does not tell the size of {path}")
+        return size
 
     def _below(self, folder: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """Every file in a folder and below, by path; its folder cannot be read: an error."""
@@ -265,7 +281,7 @@ def _write(fs: fsspec.AbstractFileSystem, path: str, data: bytes) -> None:
         raise ConnectionError(f"{info.get('size')} of {len(data)} bytes are there")
 
 
-def _replace(fs: fsspec.AbstractFileSystem, temporary: str, path: str) -> None:
+def replace(fs: fsspec.AbstractFileSystem, temporary: str, path: str) -> None:
     """Rename a file over whatever file has that name.
 
     Raises:
@@ -309,7 +325,7 @@ def _is_taken(error: OSError) -> bool:
     return isinstance(error, FileExistsError) or error.errno == errno.EEXIST
 
 
-def _can_rename(fs: fsspec.AbstractFileSystem) -> bool:
+def can_rename(fs: fsspec.AbstractFileSystem) -> bool:
     """Whether its driver does not do it by copying, as fsspec does for those that cannot."""
     inherited = type(fs).mv is fsspec.AbstractFileSystem.mv
     return not inherited and not isinstance(fs, AsyncFileSystem)
@@ -324,7 +340,8 @@ def _call(  # type: ignore[no-untyped-def]  # noqa: ANN202 - as untyped as fsspe
     return sync(fs.loop, getattr(fs, f"_{method}"), *args, timeout=timeout, **named)
 
 
-def _end(fs: fsspec.AbstractFileSystem) -> None:
+def end(fs: fsspec.AbstractFileSystem) -> None:
+    """Close the connections of a file system, if its driver can."""
     close: object = getattr(fs, "close", None)
     if callable(close):
         with suppress(Exception):  # it may be what failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast.backend.drivers.objects import PIECE, Objects, Renamed
-from holdfast.backend.drivers.other import OtherDriver
+from holdfast.backend.drivers.other import OtherDriver, can_rename, end, replace
 from holdfast.backend.foreign import Upload
 from holdfast.overrides import override
 
@@ -17,5 +17,38 @@ class OtherObjects(Objects):
 
     @override
     def upload(self, path: str, size: int) -> Upload:
-        """See `Objects.upload`; a large file has a connection of its own while it is written."""
-        return super().upload(path, size) if size <= PIECE else Renamed(self._other.connect(), path)
+        """See `Objects.upload`."""
+        return super().upload(path, size) if size <= PIECE else _Large(self._other, path)
+
+
+class _Large(Renamed):
+    """A large file, which has a connection of its own while it is written."""
+
+    def __init__(self, driver: OtherDriver, path: str) -> None:
+        self._connection = driver.connect()
+        try:
+            super().__init__(self._connection, path)
+        except BaseException:
+            end(self._connection)
+            raise
+
+    @override
+    def finish(self) -> None:
+        """See `Upload.finish`."""
+        super().finish()
+        end(self._connection)
+
+    @override
+    def abandon(self) -> None:
+        """See `Upload.abandon`."""
+        try:
+            super().abandon()
+        finally:
+            end(self._connection)
+
+    @override
+    def _rename(self) -> None:
+        if can_rename(self._connection):
+            replace(self._connection, self._temporary, self._path)
+        else:
+            super()._rename()

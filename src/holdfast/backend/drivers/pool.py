@@ -42,13 +42,15 @@ class Pool(Generic[_Connection]):
         self._is_alive = is_alive
         self._end = end
         self._harmless = harmless
+        self._is_broken_off = False
         self._begin()
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(self._most)
         self._idle: list[_Connection] = []
-        self._busy: list[_Connection] = []
+        # By use, as connections cannot tell: those of fsspec are equal to each other.
+        self._busy: dict[object, _Connection] = {}
         self._process = os.getpid()
 
     def _leave_to_parent(self) -> None:
@@ -58,13 +60,18 @@ class Pool(Generic[_Connection]):
 
     @contextmanager
     def use(self) -> Iterator[_Connection]:
-        """A connection for the time of a ``with`` block."""
+        """A connection for the time of a ``with`` block.
+
+        Raises:
+            ConnectionAbortedError: all were broken off.
+        """
         self._leave_to_parent()
         with self._places:
             connection = self._take()
-            busy = self._busy
-            busy.append(connection)
+            busy, use = self._busy, object()
+            busy[use] = connection
             try:
+                self._look()  # whether all were broken off while this one was made
                 yield connection
             except self._harmless:
                 self._give_back(connection)
@@ -76,12 +83,13 @@ class Pool(Generic[_Connection]):
             else:
                 self._give_back(connection)
             finally:
-                busy.remove(connection)
+                del busy[use]
 
     def break_off(self) -> None:
-        """Close all, whatever they are used for at this moment: who does gets an error."""
+        """Close all, whatever they are used for: who does, now or later, gets an error."""
         self._leave_to_parent()
-        for connection in [*self._busy]:
+        self._is_broken_off = True
+        for connection in [*self._busy.values()]:
             self._end(connection)
         self.close()
 
@@ -92,6 +100,10 @@ class Pool(Generic[_Connection]):
             idle, self._idle = self._idle, []
         for connection in idle:
             self._end(connection)
+
+    def _look(self) -> None:
+        if self._is_broken_off:
+            raise ConnectionAbortedError("broken off")
 
     def _take(self) -> _Connection:
         while True:

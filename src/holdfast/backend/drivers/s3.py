@@ -13,15 +13,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from fsspec.asyn import sync
 
 from holdfast import environment
 from holdfast.backend.drivers.answers import Answer
-from holdfast.backend.drivers.driver import WHOLE, Driver, Options, UnconditionalError
+from holdfast.backend.drivers.driver import (
+    SILENT,
+    WHOLE,
+    Driver,
+    Options,
+    UnconditionalError,
+    silence_after,
+)
 from holdfast.backend.drivers.options import Lock, is_pack, one_of, texts
 from holdfast.errors import (
     AccessDenied,
@@ -33,12 +41,13 @@ from holdfast.errors import (
 )
 from holdfast.overrides import override
 
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
+
 _UNSPLIT = 1 << 30
 """Bytes of a part of an upload: objects are smaller, so all go in one request and are never
 there in part."""
 _CONNECT: Final = 10
-_SILENT: Final = 60
-"""Seconds without a byte after which a request is given up."""
 _CLOSING: Final = 10
 """Seconds that closing connections may take."""
 _CONNECTIONS: Final = 16
@@ -130,7 +139,7 @@ class S3Driver(Driver):
             rest["client_kwargs"] = {"region_name": own["region"], **_named(rest, "client_kwargs")}
         rest["config_kwargs"] = {
             "connect_timeout": _CONNECT,
-            "read_timeout": _SILENT,
+            "read_timeout": SILENT,
             "max_pool_connections": _CONNECTIONS,
             "retries": {"max_attempts": 0},  # that is done above, for all stores alike
             **_checksums(is_amazon="endpoint_url" not in rest),
@@ -208,12 +217,30 @@ class S3Driver(Driver):
 
     def _store(self, path: str, data: bytes, **named: str) -> None:
         how = self._how(path, data)
+        self.give_time()
         answer: object = self._run("pipe_file", path, data, size=len(data), **named, **how)
+        self.check_tag(answer)
+
+    def give_time(self) -> None:
+        """Have requests wait for their answers the longer the more they send."""
+
+        async def give() -> None:
+            client = await self._fs.set_session()  # the one that there is, or else a new one
+            client.meta.events.register("request-created.s3", _wait_longer, unique_id=_wait_longer)
+
+        self._wait(give)
+
+    def check_tag(self, answer: object) -> str:
+        """The tag of what an answer says to be stored.
+
+        Raises:
+            StorageUnavailable: it has none. Something between here and the store may say yes to
+                anything.
+        """
         match answer:
             case {"ETag": str(tag)} if tag:
-                return
+                return tag
             case _:
-                # Something between here and the store may say yes to anything.
                 raise StorageUnavailable("", f"{self.location}: an answer is not the store's")
 
     def _how(self, path: str, data: bytes) -> dict[str, object]:
@@ -236,6 +263,11 @@ class S3Driver(Driver):
         if told.status == _NOT_FOUND and told.code not in _MISSING | self.gone:
             return BackendError(name, f"{self.location}: {text}")
         return super()._answered(verb, name, told, text)
+
+
+def _wait_longer(request: AWSRequest, **_: object) -> None:
+    if isinstance(request.data, io.BytesIO):
+        request.context["read_timeout"] = silence_after(request.data.getbuffer().nbytes)
 
 
 def _checksums(*, is_amazon: bool) -> dict[str, object]:

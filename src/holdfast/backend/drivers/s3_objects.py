@@ -32,13 +32,13 @@ class S3Objects(Objects):
 
     def __init__(self, driver: S3Driver) -> None:
         super().__init__(driver)
+        self.s3 = driver
         self._how = driver.how_others()
         self._bucket, _, key = driver.root.partition("/")
         self._prefix = key and key + "/"
 
-    @override
     def page(self, after: str) -> tuple[list[Listed], str]:
-        """See `Objects.page`."""
+        """See `Paged.page`."""
         what = {"Bucket": self._bucket, "Prefix": self._prefix}
         if after:
             what["ContinuationToken"] = after
@@ -110,6 +110,7 @@ class S3Objects(Objects):
 
     def send(self, method: str, key: str, size: int = 0, **named: object) -> Mapping[str, object]:
         """A request about one key."""
+        self.s3.give_time()
         answer: Mapping[str, object] = self._run(
             "call_s3", method, self._how, Bucket=self._bucket, Key=key, size=size, **named
         )
@@ -152,18 +153,20 @@ class _Parts:
             "upload_part", self._key, len(piece), UploadId=self._upload, PartNumber=number,
             Body=piece,
         )  # fmt: skip
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": self._objects.s3.check_tag(answer)})
 
     def finish(self) -> None:
         """See `Upload.finish`."""
         if self._upload is None:
-            self._objects.send("put_object", self._key, len(self._data), Body=self._data)
+            answer = self._objects.send("put_object", self._key, len(self._data), Body=self._data)
+            self._objects.s3.check_tag(answer)
             return
         try:
-            self._objects.send(
+            answer = self._objects.send(
                 "complete_multipart_upload", self._key, UploadId=self._upload,
                 MultipartUpload={"Parts": self._parts},
             )  # fmt: skip
+            self._objects.s3.check_tag(answer)
         except Exception as error:
             told = answer_in(error)
             if told is None or told.code != "NoSuchUpload" or not self._is_there():

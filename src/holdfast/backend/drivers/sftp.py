@@ -154,6 +154,12 @@ class SftpDriver(Driver):
         ]
 
     @override
+    def has_root(self) -> bool:
+        """See `Driver.has_root`."""
+        with self.pool.use() as session:
+            return session.stat(self.root) is not None
+
+    @override
     def remove(self, path: str) -> None:
         """See `Driver.remove`."""
         # Not synced: only what nobody needs is deleted, so a name that a power cut brings back
@@ -355,6 +361,8 @@ def entries(
 ) -> Iterator[tuple[str, Attributes]]:
     """What is in a folder, by paths; nothing when it is none."""
     if isinstance(found, Refused):
+        if found.status == NO_SUCH_FILE:  # when it was asked for: another client may make it now
+            return
         is_there = session.stat(folder)
         if is_there is None or not _is_folder(is_there):
             return

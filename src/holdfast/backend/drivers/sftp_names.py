@@ -89,9 +89,15 @@ def claim(session: Session, temporary: str, path: str) -> None:
             _link(session, temporary, path)
         except Refused as again:
             raise (Unlinkable() if again.status == error.status else again) from again
+    try:
+        sync_folder(session, posixpath.dirname(path))
+    except Refused:
+        # Whoever asks whether it was stored after all must not find it.
+        with suppress(Refused):
+            session.remove(path)
+        raise
     with suppress(Refused):  # it is in nobody's way, and is swept one day
         session.remove(temporary)
-    sync_folder(session, posixpath.dirname(path))
 
 
 def _link(session: Session, temporary: str, path: str) -> None:
@@ -99,6 +105,8 @@ def _link(session: Session, temporary: str, path: str) -> None:
         session.link(temporary, path)
     except Refused as error:
         if session.stat(path) is not None:
+            # By a request that was made before, maybe, which did not come to that.
+            sync_folder(session, posixpath.dirname(path))
             raise Refused(FILE_EXISTS, "") from error
         if error.status == UNSUPPORTED:
             raise Unlinkable from error

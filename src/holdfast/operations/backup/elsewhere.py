@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from holdfast.backend import Address, Listed, open_objects
+from holdfast.backend import Address, Listed, RemoteObjects, open_objects
 from holdfast.errors import UsageError
 from holdfast.operations.backup.fetch import Fetched, Fetcher, Ticket, Unfetched
 from holdfast.operations.ingest import Ingest, Tell
@@ -73,17 +73,25 @@ def store_objects(haul: Haul) -> Hauled:
     with closing(open_objects(*haul.source)) as objects, Outpost(haul.order) as post:
         ingest = Ingest(post, haul.params, haul.seed)
         with Fetcher(objects, post, ingest, haul.owner) as fetcher:
-            tickets = [fetcher.begin(listed) for listed in haul.objects]
-            found = [_fetched(fetcher, ticket) for ticket in tickets]
+            found = _fetched(objects, fetcher, haul.objects)
         return Hauled(post.finish(), found)
 
 
-def _fetched(fetcher: Fetcher, ticket: Ticket) -> Fetched | None:
-    try:
-        return fetcher.store(ticket, _nobody)
-    except Unfetched as problem:
-        _log.info("%s is left to the backup: %s", ticket.listed.path, problem)
-        return None
+def _fetched(
+    objects: RemoteObjects, fetcher: Fetcher, wanted: Sequence[Listed]
+) -> list[Fetched | None]:
+    """Read objects and store what is in them, as long as the store answers."""
+    tickets = [fetcher.begin(listed) for listed in wanted]
+    found: list[Fetched | None] = [None] * len(tickets)
+    for number, ticket in enumerate(tickets):
+        try:
+            found[number] = fetcher.store(ticket, _nobody)
+        except Unfetched as problem:
+            _log.info("%s is left to the backup: %s", ticket.listed.path, problem)
+            if problem.failure is not None and problem.failure.is_of_all:
+                objects.stop()  # each of the others would be tried for as long as this one
+                break
+    return found
 
 
 def _nobody(_: int) -> None:
@@ -179,9 +187,10 @@ class Elsewhere:
 
     def store(self, ticket: Ticket, tell: Tell) -> Fetched:
         """See `Fetcher.store`."""
-        batch, number = self._places.pop(ticket)
+        batch, number = self._places[ticket]
         if batch.found is None:
             batch.found = self._found(*(batch.running or self._hand_over(batch)))
+        del self._places[ticket]  # not before: an interrupt cancels what it was waiting for
         found = batch.found[number]
         if found is None:
             return self._fetcher.store(self._fetcher.begin(ticket.listed), tell)

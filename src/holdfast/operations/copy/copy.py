@@ -24,7 +24,7 @@ from holdfast.operations.copy.transplant import Pair, Transplant
 from holdfast.operations.spread import refuse_forks
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.progress import Progress
-from holdfast.store import BlobSet, Loader, Store, Writer
+from holdfast.store import BlobSet, Loader, Store, Writer, store_access
 
 _log = logging.getLogger(__name__)
 
@@ -92,10 +92,12 @@ def copy(
         progress: told of every file.
 
     Raises:
-        UsageError: the executor cannot be used.
+        UsageError: the executor cannot be used, or not with one of the storages; nothing was done.
     """
     if options.executor is not None:
         refuse_forks(options.executor)
+        for store in (source, *(target.store for target in targets)):
+            store_access(store.backend, store.keys)
     outcome = Outcome([], [])
     by_id = {snapshot.id: snapshot for snapshot in known}
     with source.loader() as loader:

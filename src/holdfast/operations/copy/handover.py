@@ -90,8 +90,10 @@ def store_blobs(load: Load) -> Unloaded:
         Outpost(load.order) as outpost,
     ):
         for number, content in reader.read(load.plan, [each.blob for each in load.blobs]):
-            if content is not None:
-                ids[number] = outpost.save_data(content, load.blobs[number].group)
+            blob = load.blobs[number]
+            # One of another length than its entry says is for the copy itself to refuse.
+            if content is not None and len(content) == blob.length:
+                ids[number] = outpost.save_data(content, blob.group)
         return Unloaded(outpost.finish(), ids)
 
 
