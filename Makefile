@@ -34,6 +34,7 @@ simulate: $(READY)  ## run the engine in random interleavings (SEEDS=10000 FIRST
 
 soak: $(READY)  ## run the tests that take many minutes
 	$(BIN)/pytest -m soak --timeout 0 --capture=no $(TESTS)
+	$(BIN)/pytest -m 'hypothesis and not soak' --hypothesis-profile=full --timeout 0 $(TESTS)
 
 # All of them run, so that one look shows all there is to mend.
 check: $(READY)  ## lint, format, types, import contracts, documentation
@@ -79,7 +80,7 @@ lock:  ## choose the newest versions of all dependencies and pin them
 	.venv-lock/bin/pip install --quiet --upgrade pip 'pip-tools>=7.5'
 	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile --upgrade --quiet --generate-hashes \
 		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--extra fastcdc --extra s3 --extra azure --extra gcs --extra sftp --extra dask --extra dev \
+		--extra fastcdc --extra s3 --extra azure --extra gcs --extra sftp --extra dask --extra platform --extra dev \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean:  ## remove everything that make made

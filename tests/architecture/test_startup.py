@@ -19,7 +19,8 @@ CODECS = {"blake3", "cryptography", "fastcdc", "msgpack", "pyfastcdc", "zstandar
 PASSWORD = "correct horse"
 
 
-HEAVY = {"asyncio", "email", "http", "multiprocessing", "rich", "ssl", "tarfile", "yaml", "zipfile"}
+HEAVY = {"asyncio", "email", "http", "multiprocessing", "rich", "ssl", "tarfile", "yaml"}
+HEAVY |= {"prometheus_client", "pydantic", "zipfile"}
 """What takes 5 ms or more to import, and most commands do not need."""
 
 
@@ -82,6 +83,7 @@ def test_listing_loads_no_verb_that_it_does_not_use(repository: Path) -> None:
     assert below("operations", loaded) == {"labels"}
     assert below("model", loaded) == {"labels", "record", "select", "snapshot"}
     assert below("filesystem", loaded) == set()
+    assert "holdfast.platform.audit" not in loaded
     unwanted = DRIVERS | ANALYSIS | HEAVY | {"fastcdc", "pyfastcdc"}
     assert packages_of(loaded) & unwanted == set()
 
@@ -90,6 +92,7 @@ def test_a_backup_loads_no_other_verb(repository: Path, tmp_path: Path) -> None:
     create = ("-m", "holdfast", "--no-cache", "create", str(tmp_path))
     loaded = modules_loaded_by(*create, repository=repository)
     assert below("operations", loaded) == {"backup", "ingest", "labels", "spread"}
+    assert below("platform", loaded) == {"audit", "folder"}
     assert below("model", loaded) & {"compare", "entry", "file", "policy", "retention"} == set()
     assert packages_of(loaded) & (DRIVERS | ANALYSIS | HEAVY) == set()
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 MIB = 1 << 20
 TYPES = ["", "index", "snapshot", "session", "condemned", "aborted", "config", "forgotten"]
-TYPES += ["label", "epoch"]
+TYPES += ["label", "epoch", "slot", "anchor"]
 DATA, TREES = 1, 2
 FILE, LINK = 1, 3
 PAYLOADS = (object, bytes, bytes, NoneType, NoneType, int, int)
@@ -65,6 +65,7 @@ FORGOTTEN = "snapshot bin, forgotten int"
 LABEL = "time int, host str, user str, counter int, add array, remove array, hold map?, note str?"
 LABEL += ", release array"
 HOLD = "reason str, until int?"
+ANCHOR = "digest bin, time int, host str, user str, place str"
 
 
 class RefusedError(Exception):
@@ -357,6 +358,13 @@ class Repository:
         holds = [shaped(hold, HOLD) for hold in left if hold is not None]
         in_force = [hold["until"] is None or want(hold["until"], int) > now for hold in holds]
         return [want(hold["reason"], str) for hold in itertools.compress(holds, in_force)]
+
+    def anchors(self, trail: str) -> dict[str, Record]:  # F57
+        found = {}
+        for name in self.names(f"audit/{trail}", "(0|[1-9][0-9]{0,14})-[0-9a-f]{16}"):
+            found[name] = shaped(unpack(self.unseal_object(name, 11, self.get(name))), ANCHOR)
+            need(len(want(found[name]["digest"], bytes)) == 32, "the length of a hash")
+        return found
 
     def index(self, name: str) -> list[Place]:  # F26 to F28
         data = self.get(name)

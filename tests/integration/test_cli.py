@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tests.integration.cli_runner import PASSWORD, Cli
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 
 @pytest.fixture
 def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:

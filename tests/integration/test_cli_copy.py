@@ -9,6 +9,8 @@ from tests.integration.cli_runner import PASSWORD, Cli, Ended
 
 import holdfast
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 OTHER = "another password"
 
 

@@ -10,6 +10,8 @@ from tests.integration.cli_runner import PASSWORD, Cli
 
 import holdfast
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 
 @pytest.fixture
 def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:

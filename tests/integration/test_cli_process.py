@@ -18,6 +18,11 @@ from pathlib import Path
 import pytest
 
 import holdfast
+from holdfast.backend import LocalBackend
+from holdfast.clock import SYSTEM_CLOCK
+from holdfast.primitives.chunker import PROFILES
+from holdfast.store import Settings, create_store
+from holdfast.testing.repositories import QUICK_KDF
 
 PASSWORD = "a password"
 PATIENCE = 60
@@ -75,7 +80,9 @@ def place(tmp_path: Path) -> Place:
         "HOLDFAST_REPOSITORY": "repo",
         "HOLDFAST_PASSWORD": PASSWORD,
     }
-    holdfast.init(tmp_path / "repo", password=PASSWORD, cache=False).close()
+    backend = LocalBackend(tmp_path / "repo")
+    settings = Settings(PROFILES["default"], 16 << 20, 3)
+    create_store(backend, PASSWORD, settings, QUICK_KDF, SYSTEM_CLOCK, None).close()
     return Place(tmp_path, kept | more)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.integration.cli_runner import Cli
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 
 @pytest.fixture
 def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
@@ -292,3 +294,18 @@ def test_help_tells_what_there_is(cli: Cli, command: str) -> None:
     assert done.code == 0
     assert "SNAPSHOT" in done.out
     assert command in cli("--help").out
+
+
+@pytest.mark.parametrize("command", ["forget", "prune"])
+def test_r187_a_policy_of_the_config_file_is_known_by_its_name(cli: Cli, command: str) -> None:
+    made = [create(cli, day) for day in range(1, 5)]
+    (cli.folder / "c.yaml").write_text(
+        "retention_policies: {mine: {keep_last: 2}, standard: mine}\n"
+    )
+    unknown = cli("--config", "c.yaml", command, "-r", "yours")
+    assert unknown.code == 2
+    assert ids(cli) == made
+    for name in ("mine", "standard"):
+        ended = cli("--config", "c.yaml", command, "-r", name)
+        assert ended.code == 0, ended.err
+        assert ids(cli) == made[2:]

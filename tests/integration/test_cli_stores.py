@@ -21,6 +21,8 @@ import holdfast
 if TYPE_CHECKING:
     from tests.servers.fixtures import Servers
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 AMAZON = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.primitives.kdf import KDF_PROFILES
+from holdfast.testing.repositories import QUICK_KDF
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").rglob("*.md"))]
 
@@ -70,6 +73,24 @@ def run_console(block: Block, page: Path) -> None:
     assert run.returncode == 0, f"{page.name}:{block.line}:\n{run.stdout}"
 
 
+CHEAP = f"""
+from holdfast.primitives import kdf
+kdf.KDF_PROFILES["default"] = kdf.{QUICK_KDF}
+"""
+"""Run by each Python program that starts: to open a repository takes it a third of a second by
+intention, and the pages do that more than a hundred times."""
+
+
+@pytest.fixture
+def cheap_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For this process and others."""
+    monkeypatch.setitem(KDF_PROFILES, "default", QUICK_KDF)
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start/sitecustomize.py").write_text(CHEAP)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "start"), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("cheap_everywhere")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

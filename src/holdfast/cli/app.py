@@ -5,17 +5,16 @@ from __future__ import annotations
 import difflib
 import logging
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from holdfast import __version__
 from holdfast.cli.connect import Connector
-from holdfast.cli.logs import set_up
+from holdfast.cli.logs import set_up, set_up_audit
 from holdfast.errors import UsageError
 from holdfast.overrides import override
-from holdfast.settings import Config, find_config_file, find_debug, find_profile
+from holdfast.settings import find_config_file, find_debug, find_profile_name
 
 if TYPE_CHECKING:
     from click import Command, Context, HelpFormatter
@@ -29,6 +28,7 @@ COMMANDS = {
     "list": "snapshots",
     "browse": "ls",
     "restore": "",
+    "undo": "",
     "validate": "check",
     "dump": "",
     "find": "",
@@ -42,8 +42,26 @@ COMMANDS = {
     "sessions": "",
     "storage": "",
     "cat": "",
+    "audit": "",
+    "schedule": "",
+    "schedule-drill": "",
+    "jobs": "",
+    "scheduler": "",
+    "drill": "",
+    "drill-history": "",
+    "report": "",
+    "status": "",
+    "321": "",
+    "config": "",
+    "export-config": "",
 }
 """The commands in the order in which they are needed, each with its alias."""
+
+_MODULES = {"321": "three_two_one"}
+"""Where commands are whose names no module can have."""
+
+_WITHOUT_CONFIG = frozenset({"config"})
+"""Commands that look at a config file which may make no sense."""
 
 GLOBAL_FLAGS = frozenset(
     {
@@ -70,7 +88,8 @@ Exit codes:
   1    failed; also: some files could not be restored
   2    the command line makes no sense
   3    the backup was made, but some source items could not be read
-  4    validation found damage, or a repair left some
+  4    validation found damage, or a repair left some; the audit trail was tampered with
+  5    a status or a drill is below its objectives
   10   there is no repository
   12   wrong password
   130  interrupted
@@ -93,7 +112,8 @@ class LazyGroup(click.Group):
         verb = _VERBS.get(cmd_name, cmd_name)
         if verb not in COMMANDS:
             return None
-        command: Command = import_module(f"holdfast.cli.commands.{verb}").command
+        module = _MODULES.get(verb, verb.replace("-", "_"))
+        command: Command = import_module(f"holdfast.cli.commands.{module}").command
         return command
 
     @override
@@ -172,8 +192,8 @@ class GlobalOptions(TypedDict):
 )
 @click.option("--no-cache", is_flag=True, help="Cache nothing.")
 @click.version_option(__version__, prog_name="holdfast", message="%(prog)s %(version)s")
-@click.pass_obj
-def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
+@click.pass_context
+def app(ctx: Context, **options: Unpack[GlobalOptions]) -> None:
     """Deduplicating, encrypting backups.
 
     The repository is named by -b, HOLDFAST_REPOSITORY or the config file. Its password comes from
@@ -181,6 +201,7 @@ def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
     HOLDFAST_PASSWORD_COMMAND, from the config file, or is asked for. RESTIC_REPOSITORY,
     RESTIC_PASSWORD and RESTIC_PASSWORD_FILE are taken where there is none of these.
     """
+    connect: Connector = ctx.obj
     level = logging.INFO if options["verbose"] else logging.WARNING
     set_up(logging.DEBUG if find_debug(flag=options["debug"]) else level)
     connect.output.verbose = options["verbose"]
@@ -192,10 +213,7 @@ def app(connect: Connector, **options: Unpack[GlobalOptions]) -> None:
     connect.cache_size = options["cache_size"]
     connect.storage_option = options["storage_option"]
     connect.limits = options["limit_upload"], options["limit_download"]
-    config = Config()
-    file = find_config_file(options["config"])
-    if file is not None:
-        from holdfast.settings.config import load_config  # YAML, for those who have such a file
-
-        config = load_config(Path(file))
-    connect.config = find_profile(options["profile"], config)
+    connect.config_file = find_config_file(options["config"])
+    connect.profile = find_profile_name(options["profile"])
+    if ctx.invoked_subcommand not in _WITHOUT_CONFIG:
+        set_up_audit(connect.config)  # what is wrong with the file is told before anything is done

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 import holdfast
-from holdfast import UsageError
+from holdfast import BackendError, RepositoryError, UsageError
+from holdfast.cli.deeds import Deeds
 from holdfast.cli.output import Output
 from holdfast.settings import (
     Config,
@@ -22,6 +24,7 @@ from holdfast.settings import (
     find_other_password_source,
     find_other_storage_options,
     find_password_source,
+    find_profile,
     find_storage_options,
 )
 
@@ -50,50 +53,78 @@ class Connector:
 
     Attributes:
         output: of the command.
-        config: the config file, or the profile of it that is used.
+        config_file: name of the config file; None without one.
+        profile: the name of its profile that is used; None without one.
         storage_option: what the driver of the store is told, each ``KEY=VALUE``.
         limits: how fast data may be sent, and how fast it may be fetched.
         cache_dir: where indexes and metadata are cached; the user's cache folder when None.
         cache_size: most MiB of metadata that are cached of a repository.
         cache: whether anything is.
         recovery_key: file that holds the recovery key, which takes a password's place.
+        deeds: what the command does, for the audit trail.
     """
 
     def __init__(self, output: Output) -> None:
         self.output = output
-        self.config = Config()
+        self._config: Config | None = None
+        self.config_file: str | None = None
+        self.profile: str | None = None
         self.storage_option: tuple[str, ...] = ()
         self.limits: tuple[str | None, str | None] = (None, None)
         self.cache_dir: str | None = None
         self.cache_size: int | None = None
         self.cache = True
         self.recovery_key: str | None = None
+        self.deeds = Deeds()
 
-    def open(self, repository: str | None, password_file: str | None) -> Repository:
+    @property
+    def config(self) -> Config:
+        """The config file, or the profile of it that is used; read when first asked for.
+
+        Raises:
+            UsageError: it makes no sense, or has no such profile.
+        """
+        if self._config is None:
+            config = Config()
+            if self.config_file is not None:
+                from holdfast.settings.config import load_config  # YAML, for those who have a file
+
+                config = load_config(Path(self.config_file))
+            self._config = find_profile(self.profile, config)
+        return self._config
+
+    def open(
+        self, repository: str | None, password_file: str | None
+    ) -> AbstractContextManager[Repository]:
         """Open the repository; flags are None where there was none.
+
+        It stays open until what was done is in the audit trail, and so do the others.
 
         Raises:
             UsageError: nothing says where it is, or no password is to be had.
             RepositoryError, BackendError: it cannot be opened.
         """
+        return self.opener(repository, password_file)()
+
+    def opener(
+        self, repository: str | None, password_file: str | None
+    ) -> Callable[[], AbstractContextManager[Repository]]:
+        """Find out all that it takes to open the repository; what is returned opens it.
+
+        Raises:
+            UsageError: as of `open`, which is this and the call.
+        """
         location = self.location(repository)
-        storage = find_storage_options(self.storage_option, self.config)
+        how = self._how(find_storage_options(self.storage_option, self.config))
         if self.recovery_key is not None:
             if password_file is not None:
                 raise UsageError("give either -p or --recovery-key")
-            return holdfast.open(
-                location,
-                recovery_key=_read_text(self.recovery_key),
-                **self._how(storage),
+            text = _read_text(self.recovery_key)
+            return lambda: self._opened(
+                location, "", lambda: holdfast.open(location, recovery_key=text, **how)
             )
         source = self._password(password_file, location, confirm=False)
-        return holdfast.open(
-            location,
-            password=source.password,
-            password_file=source.file,
-            password_command=source.command,
-            **self._how(storage),
-        )
+        return lambda: self._opened(location, "", lambda: _open(location, source, how))
 
     def open_other(
         self,
@@ -102,7 +133,7 @@ class Connector:
         options: Sequence[str],
         name: str,
         flag: str | None = None,
-    ) -> Repository:
+    ) -> AbstractContextManager[Repository]:
         """Open a second repository, which has a password and storage options of its own.
 
         Args:
@@ -117,13 +148,24 @@ class Connector:
         if source is None:
             flag = flag or f"--{name.lower()}-password-file FILE"
             source = _asked(location, f"give {flag}, or set HOLDFAST_{name}_PASSWORD_FILE")
-        return holdfast.open(
-            location,
-            password=source.password,
-            password_file=source.file,
-            password_command=source.command,
-            **self._how(storage),
-        )
+        found = source
+        return self._opened(location, name, lambda: _open(location, found, self._how(storage)))
+
+    def open_listed(
+        self, location: str, password_file: str | None, options: Mapping[str, object]
+    ) -> AbstractContextManager[Repository]:
+        """Open a repository that the config file lists beside the one it is about.
+
+        Args:
+            location: where it is.
+            password_file: of it; None when it has the password of the other one.
+            options: for its store's driver.
+        """
+        source = PasswordSource(file=password_file)
+        if password_file is None:
+            source = self._password(None, location, confirm=False)
+        how = self._how(dict(options))
+        return self._opened(location, "COPY", lambda: _open(location, source, how))
 
     def init(  # noqa: PLR0913 - what a repository begins with
         self,
@@ -135,25 +177,41 @@ class Connector:
         pack_size: int | None,
         chunker: str | None,
         like: Repository | None = None,
-    ) -> Repository:
+    ) -> AbstractContextManager[Repository]:
         """Make a repository; arguments as for `open` and `holdfast.init`."""
         if self.recovery_key is not None:
             raise UsageError("a new repository takes a password: leave out --recovery-key")
         location = self.location(repository)
         storage = find_storage_options(self.storage_option, self.config)
         source = self._password(password_file, location, confirm=True)
-        return holdfast.init(
+        return self._opened(
             location,
-            password=source.password,
-            password_file=source.file,
-            password_command=source.command,
-            encryption=encryption,
-            compression=compression,
-            pack_size=pack_size,
-            chunker=chunker,
-            like=like,
-            **self._how(storage),
+            "",
+            lambda: holdfast.init(
+                location,
+                password=source.password,
+                password_file=source.file,
+                password_command=source.command,
+                encryption=encryption,
+                compression=compression,
+                pack_size=pack_size,
+                chunker=chunker,
+                like=like,
+                **self._how(storage),
+            ),
         )
+
+    def _opened(
+        self, location: str, role: str, opener: Callable[[], Repository]
+    ) -> AbstractContextManager[Repository]:
+        self.deeds.begin()
+        try:
+            repository = opener()
+        except (BackendError, RepositoryError) as error:
+            self.deeds.not_opened(location, role, error)
+            raise
+        self.deeds.opened(repository, role)
+        return nullcontext(repository)
 
     def new_password(
         self, repository: str | None, file: str | None, command: str | None
@@ -187,6 +245,17 @@ class Connector:
             )
         return location
 
+    @property
+    def flags(self) -> dict[str, object]:
+        """What the options before the command say, by the names of settings; None for nothing."""
+        upload, download = self.limits
+        return {
+            "limit_upload": upload,
+            "limit_download": download,
+            "cache_dir": self.cache_dir,
+            "cache_size": self.cache_size,
+        }
+
     def storage(self) -> Storage:
         """How its store is used (UsageError if an option is none)."""
         return self._storage(find_storage_options(self.storage_option, self.config))
@@ -214,6 +283,16 @@ class Connector:
             "HOLDFAST_PASSWORD",
             confirm=confirm,
         )
+
+
+def _open(location: str, source: PasswordSource, how: How) -> Repository:
+    return holdfast.open(
+        location,
+        password=source.password,
+        password_file=source.file,
+        password_command=source.command,
+        **how,
+    )
 
 
 def other_options(flags: Sequence[str], name: str, places: Iterable[str]) -> dict[str, object]:

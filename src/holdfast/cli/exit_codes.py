@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     """The backup was made, but some source items could not be read."""
     DAMAGED = 4
     """Validation found damage."""
+    BELOW = 5
+    """A status or a drill is below its objectives."""
     NO_REPOSITORY = 10
     WRONG_PASSWORD = 12
     INTERRUPTED = 130

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import holdfast
@@ -75,7 +75,7 @@ def opened_repositories(connect: Connector, options: RepositoriesOptions) -> Ite
 
 def _open_other(
     connect: Connector, location: str, file: str | None, options: RepositoriesOptions
-) -> Repository:
+) -> AbstractContextManager[Repository]:
     further = options["further_storage_option"]
     return connect.open_other(location, file, further, "OTHER", "-p FILE once for each -b")
 

@@ -9,7 +9,9 @@ import warnings
 from typing import TextIO
 
 from holdfast.cli.text import escaped
+from holdfast.errors import UsageError
 from holdfast.overrides import override
+from holdfast.settings import Config
 
 
 class _Handler(logging.Handler):
@@ -36,6 +38,27 @@ def set_up(level: int) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     warnings.showwarning = _show_warning
+
+
+def set_up_audit(config: Config) -> None:
+    """Let the logger ``audit`` write to the file that the config file names, if it names one.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    audit = config.blocks.audit if config.blocks is not None else None
+    if audit is None or audit.log_file is None:
+        return
+    try:
+        handler = logging.FileHandler(audit.log_file, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"audit.log_file {audit.log_file}: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s - %(message)s"))
+    logger = logging.getLogger("audit")
+    for old in logger.handlers:
+        old.close()
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
 
 
 def _is_told(record: logging.LogRecord) -> bool:

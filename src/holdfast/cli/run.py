@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import takewhile
 from types import FrameType
 from typing import Self
@@ -78,7 +79,7 @@ class _Interrupts:
 
 def _run(arguments: Sequence[str], output: Output, interrupts: _Interrupts) -> int:
     try:
-        code: int | None = app.main(list(arguments), standalone_mode=False, obj=Connector(output))
+        code = _main(arguments, Connector(output))
     except BrokenPipeError:
         return ExitCode.FAILED  # nobody reads what we could say
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, whatever it is
@@ -87,6 +88,26 @@ def _run(arguments: Sequence[str], output: Output, interrupts: _Interrupts) -> i
             return _failed(ExitCode.INTERRUPTED, "Interrupted", "interrupted", output)
         return _failed(exit_code_of(error), type(error).__name__, _message(error), output)
     return code or ExitCode.DONE
+
+
+def _main(arguments: Sequence[str], connect: Connector) -> int | None:
+    """Run the command, and put down in the audit trail what it did."""
+    with closing(connect.deeds):
+        try:
+            code: int | None = app.main(list(arguments), standalone_mode=False, obj=connect)
+        except BaseException as error:
+            connect.deeds.record(_reason(error))
+            raise
+        try:
+            connect.deeds.record(code)
+        except KeyboardInterrupt:  # what was asked for is done, and the exit code says so
+            _log.warning("interrupted while the audit trail was written or anchored")
+    return code
+
+
+def _reason(error: BaseException) -> BaseException:
+    """What ended a command: click makes an exit, its only one, of a pipe that nobody reads."""
+    return BrokenPipeError() if isinstance(error, SystemExit) else error
 
 
 def _failed(code: ExitCode, kind: str, message: str, output: Output) -> ExitCode:

@@ -43,7 +43,9 @@ class Reclaiming(Retention):
         any host. A prune that was interrupted is carried on by the next one.
 
         Args:
-            policy: first forget what this policy does not keep, as `forget` does.
+            policy: first forget what this policy does not keep, as `forget` does. That is done
+                when the amount is looked at: should too much be about to be deleted, all data is
+                there still, and `undelete` brings snapshots back.
             max_unused: how much unneeded data may stay in packs with needed data: a share
                 (``5%``) or size (``200M``) of all, or ``unlimited``.
             max_repack_size: most bytes of needed data to store anew; all when None.

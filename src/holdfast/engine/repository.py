@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from holdfast.engine.anchoring import Anchoring
 from holdfast.engine.backups import Backups
 from holdfast.engine.connection import PathLike, Words, words
 from holdfast.engine.copies import Copies
 from holdfast.engine.keyring import KeyManagement
+from holdfast.engine.own import refuse_to_delete
 from holdfast.engine.reading import Reading
 from holdfast.engine.reclaiming import Reclaiming
 from holdfast.engine.repairs import Repairs
@@ -21,12 +24,21 @@ from holdfast.progress import Progress, ProgressCallback
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from holdfast.filesystem import Patterns
     from holdfast.model.snapshot import Snapshot
     from holdfast.operations.check import CheckReport
-    from holdfast.operations.restore import OnAction, Overwrite, RestoreResult, VerifyResult
+    from holdfast.operations.restore import (
+        OnAction,
+        OnProblem,
+        Overwrite,
+        RestoreResult,
+        VerifyResult,
+    )
 
 
-class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyManagement):
+class Repository(
+    Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyManagement, Anchoring
+):
     """An open repository. Safe to use from several threads; a context manager.
 
     Snapshots are named by an id, the beginning of one, ``latest``, ``latest~2`` (two before it)
@@ -81,16 +93,16 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
 
         Raises:
             SnapshotNotFound, PathNotFound: it is not there.
+            UsageError: an argument makes no sense, or the repository itself would be deleted.
             BackendError: the storage fails, or a store as the target does not answer any more.
         """
         from holdfast.backend import Access, is_uri, open_objects
-        from holdfast.filesystem import Patterns
         from holdfast.operations.restore import RestoreOptions, restore, restore_objects
 
         found, inner = self._named(snapshot)
         options = RestoreOptions(
-            include=None if include is None else Patterns(words(include)),
-            exclude=None if exclude is None else Patterns(words(exclude)),
+            include=_patterns(include),
+            exclude=_patterns(exclude),
             overwrite=_overwrite(overwrite),
             delete=delete,
             sparse=sparse,
@@ -105,19 +117,56 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
         if isinstance(target, str) and is_uri(target):
             objects = open_objects(target, Access(target_options or {}), self._clock)
             with closing(objects), self._store.loader() as loader:
-                return restore_objects(found.tree, inner, objects, loader, options, told)
+                done = restore_objects(found.tree, inner, objects, loader, options, told)
+                return replace(done, snapshot=found.id)
         if target_options:
             raise UsageError("options for the driver of a store make no sense with a directory")
+        if delete and not is_uri(self.location):
+            patterns = options.include, options.exclude
+            refuse_to_delete(self.location, "the repository", target, inner, patterns)
         with self._store.loader() as loader:
-            return restore(found.tree, inner, target, loader, options, told)
+            done = restore(found.tree, inner, target, loader, options, told)
+        return replace(done, snapshot=found.id)
 
-    def verify_restore(self, snapshot: str, target: PathLike) -> VerifyResult:
-        """Compare what was restored into a directory with the snapshot, content and metadata."""
+    def verify_restore(  # noqa: PLR0913 - as above
+        self,
+        snapshot: str,
+        target: PathLike,
+        *,
+        include: Words | None = None,
+        exclude: Words | None = None,
+        devices: bool = False,
+        progress: ProgressCallback | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> VerifyResult:
+        """Compare what was restored into a directory with the snapshot, content and metadata.
+
+        Args:
+            snapshot: name of the snapshot, with ``:/path`` for a place in it.
+            target: the directory.
+            include: as it was restored with, and so are the next two.
+            exclude: not what matches these.
+            devices: whether device nodes were restored.
+            progress: called with `ProgressEvent`s.
+            on_problem: called with every `Problem`, also those that the result has no room for.
+
+        Raises:
+            SnapshotNotFound, PathNotFound: it is not there.
+            UsageError: there is no such directory.
+        """
         from holdfast.operations.restore import RestoreOptions, verify_restore
 
         found, inner = self._named(snapshot)
+        options = RestoreOptions(
+            include=_patterns(include),
+            exclude=_patterns(exclude),
+            devices=devices,
+            expected=_whole(found, inner),
+            on_problem=on_problem,
+        )
+        told = Progress(progress, self._clock)
         with self._store.loader() as loader:
-            return verify_restore(found.tree, inner, target, loader, RestoreOptions())
+            return verify_restore(found.tree, inner, target, loader, options, told)
 
     def check(
         self,
@@ -125,6 +174,7 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
         read_data: bool | str = False,  # noqa: FBT001, FBT002 - the documented signature
         *,
         full: bool = False,
+        quick: bool = False,
         executor: Executor | None = None,
         progress: ProgressCallback | None = None,
     ) -> CheckReport:
@@ -135,6 +185,8 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
             read_data: read the data too: True, a random share such as ``"10%"``, or one part of
                 several such as ``"3/10"``.
             full: read the trailer of every pack and compare it with the index.
+            quick: do not read the small objects that are neither snapshots nor directories, such
+                as labels and key slots.
             executor: of ``concurrent.futures``, also of ``dask.distributed``: its processes read
                 the data. They get the repository's keys and the storage's options.
             progress: called with `ProgressEvent`s.
@@ -144,6 +196,7 @@ class Repository(Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyMa
         options = CheckOptions(
             read_data=ReadData.parse(read_data),
             full=full,
+            quick=quick,
             everything=snapshots is None,
             executor=executor,
         )
@@ -166,6 +219,12 @@ def _whole(snapshot: Snapshot, path: bytes) -> tuple[int, int] | None:
     if not entries or any(root[: len(place)] != place for root in roots):
         return None
     return entries, had.bytes_processed
+
+
+def _patterns(given: Words | None) -> Patterns | None:
+    from holdfast.filesystem import Patterns
+
+    return None if given is None else Patterns(words(given))
 
 
 def _overwrite(policy: str) -> Overwrite:

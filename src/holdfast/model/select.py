@@ -18,6 +18,10 @@ from holdfast.model.snapshot import Snapshot
 GroupKey: TypeAlias = Literal["host", "paths", "tags"]
 """What snapshots of one group have in common."""
 
+SAFETY = "safety"
+"""Tag of a copy of what a restore was about to overwrite. It is no backup of anything: no name such
+as ``latest`` means it, and it is in no group with backups, whatever its paths are."""
+
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?\Z")
 _HEX = re.compile(r"[0-9a-fA-F]{1,32}\Z")
 _DATE_LENGTH = len("2026-11-21")
@@ -61,7 +65,7 @@ def ordered(snapshots: Iterable[Snapshot], wanted: Filter | None = None) -> list
 
 
 def resolve(snapshots: Iterable[Snapshot], spec: str) -> Snapshot:
-    """The one snapshot that a user means.
+    """The one snapshot that a user means; a copy for safety only if its id is given.
 
     Args:
         snapshots: those to choose from, in any order.
@@ -72,14 +76,15 @@ def resolve(snapshots: Iterable[Snapshot], spec: str) -> Snapshot:
         SnapshotNotFound: none is meant by that.
         AmbiguousSnapshot: the beginning is that of several ids.
     """
-    known = ordered(snapshots)
+    every = ordered(snapshots)
+    known = [snapshot for snapshot in every if SAFETY not in snapshot.tags]
     if match := _LATEST.match(spec):
         back = int(match[1] or 0)
         if back < len(known):
             return known[-1 - back]
         raise SnapshotNotFound(f"snapshot {spec} not found: {len(known)} match; {_HOW_TO_LIST}")
     if _HEX.match(spec):
-        return _by_prefix(known, spec)
+        return _by_prefix(every, spec)
     try:
         moment = parse_time(spec)
     except UsageError:
@@ -125,14 +130,17 @@ def group_of(
 ) -> tuple[object, ...]:
     """What tells the group of a snapshot with that host, paths and tags from all others.
 
+    Copies for safety are apart from backups, whatever they have in common with them.
+
     Raises:
         UsageError: an unknown word in `group_by`.
     """
-    values = {"host": host, "paths": _plain(paths), "tags": frozenset(tags)}
+    words = frozenset(tags)
+    values = {"host": host, "paths": _plain(paths), "tags": words}
     unknown = [key for key in group_by if key not in values]
     if unknown:
         raise UsageError(f"cannot group by {unknown[0]!r}: choose among {', '.join(values)}")
-    return tuple(values[key] for key in group_by)
+    return (SAFETY in words, *(values[key] for key in group_by))
 
 
 def choose_parent(

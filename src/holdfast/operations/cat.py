@@ -23,6 +23,7 @@ _FOLDERS = {
     "snapshot": "snapshots/",
     "forgotten": "forgotten/",
     "label": "labels/",
+    "anchor": "audit/",
     "session": "sessions/",
     "reclaim": "gc/",
     "epoch": "epochs/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from blake3 import blake3
@@ -15,6 +16,14 @@ DIGEST_SIZE = 32
 def digest(data: Buffer) -> bytes:
     """BLAKE3 of data, 32 bytes."""
     return blake3(data).digest()
+
+
+def digest_of(parts: Iterable[Buffer]) -> bytes:
+    """BLAKE3 of the parts one after another, 32 bytes."""
+    hasher = blake3()
+    for each in parts:
+        hasher.update(each)
+    return hasher.digest()
 
 
 def keyed(key: bytes, data: Buffer) -> bytes:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from holdfast import environment
 from holdfast.errors import UsageError
 from holdfast.settings.defaults import Config
+
+_log = logging.getLogger(__name__)
+
+_MOST_PACK_SIZE = 96
+"""MiB; restic takes more."""
 
 _NO = frozenset({"0", "false", "no", "off"})
 
@@ -31,23 +37,30 @@ def find_config_file(flag: str | None) -> str | None:
     return environment.variable("HOLDFAST_CONFIG") if flag is None else flag
 
 
+def find_profile_name(flag: str | None) -> str | None:
+    """The profile's name: a flag, or HOLDFAST_PROFILE."""
+    return environment.variable("HOLDFAST_PROFILE") if flag is None else flag
+
+
 def find_profile(flag: str | None, config: Config) -> Config:
     """The profile of a config file that a flag or HOLDFAST_PROFILE names; without, the file.
 
     Raises:
         UsageError: it has no such profile.
     """
-    name = environment.variable("HOLDFAST_PROFILE") if flag is None else flag
+    name = find_profile_name(flag)
     if name is None:
         return config
     if name in config.profiles:
         return config.profiles[name]
-    if not config.profiles:
+    if name in config.unusable:
+        raise UsageError(config.unusable[name])
+    if not config.profiles and not config.unusable:
         raise UsageError(
             f"there is no profile {name!r}: put `profiles:` into a file, and name that by --config "
             "or HOLDFAST_CONFIG"
         )
-    known = ", ".join(sorted(config.profiles))
+    known = ", ".join(sorted({*config.profiles, *config.unusable}))
     raise UsageError(f"there is no profile {name!r} in the config file: there are {known}")
 
 
@@ -76,13 +89,51 @@ def find_cache_size(flag: int | None, config: Config) -> int | None:
     """
     size = flag
     for name in ("HOLDFAST_CACHE_SIZE", "RESTIC_CACHE_SIZE"):
-        text = environment.variable(name) if size is None else None
-        if text is not None:
-            if not (text.isascii() and text.isdecimal()):
-                raise UsageError(f"{name} is to be a number of MiB, not {text!r}")
-            size = int(text)
+        size = _mebibytes(name) if size is None else size
     size = config.cache_size if size is None else size
     return None if size is None else size << 20
+
+
+def find_compression(flag: str | None, config: Config) -> str | None:
+    """How hard a new repository compresses, in the same order; None when open."""
+    if flag is not None:
+        return flag
+    return environment.first("HOLDFAST_COMPRESSION", "RESTIC_COMPRESSION") or config.compression
+
+
+def find_pack_size(flag: int | None, config: Config) -> int | None:
+    """Bytes at which a new repository closes packs, in the same order; None when open.
+
+    restic takes up to 128 MiB; where its variable asks for more than holdfast can, the most that
+    it can is taken, which a warning says.
+
+    Args:
+        flag: MiB, from the command line.
+        config: the config file.
+
+    Raises:
+        UsageError: a variable holds no whole number.
+    """
+    size = flag
+    if size is None:
+        size = _mebibytes("HOLDFAST_PACK_SIZE")
+    if size is None:
+        size = _mebibytes("RESTIC_PACK_SIZE")
+        if size is not None and size > _MOST_PACK_SIZE:
+            _log.warning("RESTIC_PACK_SIZE is %d: %d MiB is the most", size, _MOST_PACK_SIZE)
+            size = _MOST_PACK_SIZE
+    size = config.pack_size if size is None else size
+    return None if size is None else size << 20
+
+
+def _mebibytes(name: str) -> int | None:
+    """The number that a variable holds, if it is set."""
+    text = environment.variable(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"{name} is to be a number of MiB, not {text!r}")
+    return int(text)
 
 
 def find_password_source(flag: str | None, config: Config) -> PasswordSource | None:

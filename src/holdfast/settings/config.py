@@ -1,4 +1,4 @@
-"""The config file: a small YAML mapping of defaults, read strictly.
+"""The config file: a YAML mapping of defaults and of what the platform does, read strictly.
 
 A key that means nothing is an error and not a comment, so that a misspelt `exclude` cannot go
 unnoticed until somebody needs a restore. Relative paths are relative to the file's directory, so
@@ -9,220 +9,239 @@ Under ``profiles`` stand mappings of the same keys by name, of which a command t
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-import yaml
+from pydantic import ValidationError
 
 from holdfast.errors import UsageError
-from holdfast.overrides import override
-from holdfast.settings.defaults import Config
-from holdfast.settings.storage import checked_options
+from holdfast.settings.blocks import Blocks
+from holdfast.settings.defaults import Config, Source
+from holdfast.settings.problems import Problem, of_validation, told
+from holdfast.settings.reading import Document, Place, read_document
+from holdfast.settings.section import BackendBlock, Credentials, Section, adapter, schema
+from holdfast.settings.variables import Filled, fill
 
-SIZE_LIMIT = 1 << 20
-
-_KEYS = frozenset(each.name for each in fields(Config)) - {"profiles"}
-_OTHER_NAMES = {"backend": "repository"}
 _PASSWORDS = ("password_file", "password_command")
-_QUOTED = re.compile(r"'.*'|\".*\"", re.DOTALL)
+_SCHEMES: Mapping[str, tuple[str, ...]] = {
+    "local": ("", "file", "local"),
+    "s3": ("s3", "s3a"),
+    "azure": ("abfs", "abfss", "az"),
+    "gcs": ("gs", "gcs"),
+    "sftp": ("sftp", "ssh"),
+}
+_EXAMPLES = {"s3": "s3://bucket/prefix", "azure": "az://container/prefix"}
+_EXAMPLES |= {"gcs": "gs://bucket/prefix", "sftp": "sftp://user@host/path"}
 
 
 def load_config(path: Path) -> Config:
     """Read a config file.
 
     Raises:
-        UsageError: it cannot be read, is no YAML mapping, or has a key or value that makes no
-            sense; the message names the file and the key, and repeats no value of
-            `storage_options`, which may be a secret.
+        UsageError: it cannot be read, is no YAML mapping, has a key or value that makes no sense,
+            or needs an environment variable that is not set (which, of a profile, makes only that
+            unusable); the message names the file and the key, and repeats no value.
     """
-    record = _parse(path)
-    profiles = record.pop("profiles", None) or {}
-    general = _named(str(path), record, _KEYS | {"profiles"})
-    if not isinstance(profiles, dict):
-        raise UsageError(f"{path}: profiles is to be a mapping of names to mappings")
-    return replace(
-        _config(_Reader(str(path), path.parent, general)),
-        profiles={
-            str(name): _profile(path, str(name), own, general) for name, own in profiles.items()
-        },
-    )
-
-
-def _profile(path: Path, name: str, own: object, general: Mapping[str, object]) -> Config:
-    """A profile: what it says, and what the file says besides."""
-    where = f"{path}: profile {name}"
-    if not isinstance(own, dict | None):
-        raise UsageError(f"{where} is to be a mapping")
-    said = _named(where, own or {}, _KEYS)
-    values = {key: value for key, value in said.items() if value is not None}
-    rest = dict(general)
-    if values.keys() & set(_PASSWORDS):
-        rest = {key: value for key, value in rest.items() if key not in _PASSWORDS}
-    return _config(_Reader(where, path.parent, {**rest, **values}))
-
-
-def _named(
-    where: str, record: Mapping[Hashable, object], names: frozenset[str]
-) -> dict[str, object]:
-    """The values of a mapping by the names that `Config` has for its keys."""
-    values: dict[str, object] = {}
-    for key, value in record.items():
-        name = _OTHER_NAMES.get(str(key), str(key))
-        if name not in names:
-            raise UsageError(f"{where}: unknown key {str(key)!r}{_suggestion(str(key), names)}")
-        if name in values:
-            raise UsageError(f"{where}: {' and '.join(_same(name))} mean the same: give one")
-        values[name] = value
-    return values
-
-
-def _config(reader: _Reader) -> Config:
-    if all(reader.values.get(key) for key in _PASSWORDS):
-        raise UsageError(f"{reader.where}: give either password_file or password_command")
-    return Config(
-        repository=reader.location("repository"),
-        password_file=reader.path("password_file"),
-        password_command=reader.command("password_command"),
-        storage_options=reader.options("storage_options"),
-        limit_upload=reader.limit("limit_upload"),
-        limit_download=reader.limit("limit_download"),
-        cache_dir=reader.path("cache_dir"),
-        cache_size=reader.number("cache_size"),
-        exclude=reader.words("exclude"),
-    )
+    checked = check_document(read_document(path))
+    errors = [each for each in checked.problems if not each.is_warning]
+    serious = [each for each in errors if not _is_of_one_profile(each, checked.filled)]
+    if serious:
+        more = len(errors) - 1
+        also = f" (and {more} more: `holdfast config validate` tells all)" if more else ""
+        raise UsageError(f"{path}: {serious[0].text}{also}")
+    return checked.config(errors)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Takes typed values out of the file's mapping.
+class Checked:
+    """A config file that was looked at.
 
     Attributes:
-        where: how messages call the mapping.
-        folder: that of the file.
-        values: the mapping.
+        document: the file.
+        filled: its values with variables filled in.
+        problems: what is wrong, in the order of the file.
     """
 
-    where: str
-    folder: Path
-    values: Mapping[str, object] = field(repr=False)
+    document: Document
+    filled: Filled = field(repr=False)
+    problems: tuple[Problem, ...]
 
-    def text(self, key: str) -> str | None:
-        value = self.values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value:
-            raise UsageError(f"{self.where}: {key} is to be a text, in quotes if need be")
-        return value
-
-    def number(self, key: str) -> int | None:
-        value = self.values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise UsageError(f"{self.where}: {key} is to be a whole number, 0 or more")
-        return value
-
-    def limit(self, key: str) -> str | int | None:
-        value = self.values.get(key)
-        return self.number(key) if isinstance(value, int) else self.text(key)
-
-    def options(self, key: str) -> dict[str, object]:
-        value = self.values.get(key)
-        return {} if value is None else checked_options(value, f"{self.where}: {key}")
-
-    def path(self, key: str) -> str | None:
-        value = self.text(key)
-        return None if value is None else self._absolute(value)
-
-    def location(self, key: str) -> str | None:
-        value = self.text(key)
-        if value is None or ":" in value.partition("/")[0]:
-            return value
-        return self._absolute(value)
-
-    def command(self, key: str) -> str | tuple[str, ...] | None:
-        if isinstance(self.values.get(key), list):
-            return self.words(key) or None
-        return self.text(key)
-
-    def words(self, key: str) -> tuple[str, ...]:
-        value = self.values.get(key)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise UsageError(f"{self.where}: {key} is to be a list of texts, in quotes if need be")
-        return tuple(value)
-
-    def _absolute(self, text: str) -> str:
-        try:
-            return str(self.folder.absolute() / Path(text).expanduser())
-        except RuntimeError:
-            raise UsageError(f"{self.where}: {text}: no home directory is known") from None
+    def config(self, unusable: list[Problem]) -> Config:
+        """What the file says, given that only these problems of profiles are left."""
+        broken = {str(each.place[1]): f"{self.document.path}: {each.text}" for each in unusable}
+        written = _normal(self.document.values)
+        general, general_written = _without_profiles(self.filled.values), _without_profiles(written)
+        own, own_written = _profiles(self.filled.values), _profiles(written)
+        profiles = {
+            name: _config(
+                _section(_merged(general, values), self.document),
+                _merged(general_written, own_written[name]),
+            )
+            for name, values in own.items()
+            if name not in broken
+        }
+        whole = _config(_section(general, self.document), general_written)
+        return replace(whole, profiles=profiles, unusable=broken)
 
 
-class _Twice(yaml.MarkedYAMLError):
-    """A key stands twice in a mapping."""
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, where YAML would let the last one win."""
-
-    @override
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - as its base has it
-    ) -> dict[Hashable, object]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                raise _Twice(
-                    problem=f"{key!r} stands there twice",
-                    problem_mark=node.value[number][0].start_mark,
-                )
-        return super().construct_mapping(node, deep=deep)
-
-
-def _parse(path: Path) -> dict[Hashable, object]:
+def check_document(document: Document) -> Checked:
+    """Find everything that is wrong with a file."""
+    filled = fill(_normal(document.values))
+    problems = [Problem(place, told(place, text)) for place, text in filled.problems.items()]
+    unclear = filled.places | filled.problems.keys()
     try:
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise UsageError(f"config file {path}: {error.strerror}") from None
-    if len(content) > SIZE_LIMIT:
-        raise UsageError(f"config file {path}: larger than {SIZE_LIMIT >> 20} MiB")
-    try:
-        record: object = yaml.load(content, _StrictLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"config file {path}: not YAML: {_problem(error)}") from None
-    if record is None:
-        return {}
-    if not isinstance(record, dict):
-        raise UsageError(f"config file {path}: not a mapping of `key: value`")
-    return record
+        adapter().validate_python(filled.values, context=document.path.parent)
+    except ValidationError as error:
+        found = of_validation(error, schema(), unclear)
+        problems += [each for each in found if each.place not in filled.problems]
+    if all(_is_of_one_profile(each, filled) for each in problems):
+        unusable = {str(each.place[1]) for each in problems}
+        problems += _contradictions(filled.values, document, unusable)
+    with_lines = (
+        Problem(each.place, each.text, document.line(each.place), each.is_warning)
+        for each in problems
+    )
+    ordered = sorted(with_lines, key=lambda each: (each.line or 0, each.text))
+    return Checked(document, filled, tuple(ordered))
 
 
-def _problem(error: Exception) -> str:
-    """What is wrong and where, without anything of the file but keys: it may hold secrets."""
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return " ".join(str(error).split())
-    problem = error.problem or "a syntax error"
-    if not isinstance(error, _Twice):
-        problem = _QUOTED.sub("'…'", problem)
-    mark = error.problem_mark
-    return problem if mark is None else f"{problem}, in line {mark.line + 1}"
+def _normal(values: Mapping[object, object]) -> dict[str, object]:
+    """The same with texts as keys, and profiles that say nothing as empty mappings."""
+    normal = {str(key): value for key, value in values.items()}
+    profiles = normal.get("profiles")
+    if isinstance(profiles, Mapping):
+        normal["profiles"] = {
+            str(key): {} if value is None else value for key, value in profiles.items()
+        }
+    if isinstance(normal.get("version"), int | float):
+        normal["version"] = str(normal["version"])  # 1.0 without quotes is a number in YAML
+    return normal
 
 
-def _suggestion(key: str, names: frozenset[str]) -> str:
-    known = sorted(names | _OTHER_NAMES.keys())
-    close = difflib.get_close_matches(key, known, n=1)
-    return f": did you mean {close[0]!r}?" if close else f": there are {', '.join(known)}"
+def _without_profiles(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if key != "profiles"}
 
 
-def _same(name: str) -> list[str]:
-    return [name, *(other for other, meant in _OTHER_NAMES.items() if meant == name)]
+def _profiles(values: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
+    profiles = values.get("profiles")
+    return dict(profiles) if isinstance(profiles, Mapping) else {}
+
+
+def _is_of_one_profile(problem: Problem, filled: Filled) -> bool:
+    return problem.place[:1] == ("profiles",) and problem.place in filled.problems
+
+
+def _merged(general: Mapping[str, object], said: Mapping[str, object]) -> dict[str, object]:
+    """A profile: what it says, and what the file says besides."""
+    own = {key: value for key, value in said.items() if value is not None}
+    rest = {key: value for key, value in general.items() if key != "version"}
+    if "repository" in own or "backend" in own:
+        rest = {key: each for key, each in rest.items() if key not in {"repository", "backend"}}
+    credentials = own.get("credentials")
+    says_file = isinstance(credentials, Mapping) and "password_file" in credentials
+    if own.keys() & set(_PASSWORDS) or says_file:
+        rest = {key: value for key, value in rest.items() if key not in _PASSWORDS}
+        others = rest.get("credentials")
+        if isinstance(others, Mapping):
+            rest["credentials"] = {
+                key: each for key, each in others.items() if key != "password_file"
+            }
+    return {**rest, **own}
+
+
+def _section(values: Mapping[str, object], document: Document) -> Section:
+    return adapter().validate_python(values, context=document.path.parent)
+
+
+def _contradictions(
+    values: Mapping[str, object], document: Document, unusable: set[str]
+) -> Iterator[Problem]:
+    """What cannot be meant, although each value alone can."""
+    general = _without_profiles(values)
+    places: list[tuple[Place, Mapping[str, object]]] = [((), general)]
+    places += [
+        (("profiles", name), _merged(general, own))
+        for name, own in _profiles(values).items()
+        if name not in unusable
+    ]
+    for place, each in places:
+        for inner, text in _section_problems(_section(each, document)):
+            prefix = told((*place, *inner), "") if inner or place else ""
+            colon = ": " if place and not inner else ""
+            yield Problem((*place, *inner), f"{prefix}{colon}{text}")
+
+
+def _section_problems(section: Section) -> Iterator[tuple[Place, str]]:
+    if section.repository is not None and section.backend is not None:
+        yield (), "repository and backend mean the same: give one"
+    files = [section.password_file, section.credentials and section.credentials.password_file]
+    if sum(each is not None for each in (*files, section.password_command)) > 1:
+        yield (), "give either password_file or password_command, and either once"
+    if section.backend is not None and (problem := _store_problem(section.backend)):
+        yield ("backend",), problem
+    yield from _policy_problems(section)
+
+
+def _store_problem(backend: BackendBlock) -> str | None:
+    scheme = backend.uri.partition("://")[0].lower() if "://" in backend.uri else ""
+    if backend.type is not None and scheme not in _SCHEMES[backend.type]:
+        example = _EXAMPLES.get(backend.type, "/srv/backups")
+        return f": the uri is none of type {backend.type}, such as {example}"
+    if backend.region is not None and scheme not in _SCHEMES["s3"]:
+        return ".region makes sense with S3 only"
+    return None
+
+
+def _policy_problems(section: Section) -> Iterator[tuple[Place, str]]:
+    """Names of retention policies that no policy has."""
+    strategy, cdp = section.backup_strategy, section.cdp_strategy
+    named: list[tuple[Place, object]] = [(("retention",), section.retention)]
+    named.append((("backup_strategy", "retention"), strategy and strategy.retention))
+    named.append((("cdp_strategy", "retention"), cdp and cdp.retention))
+    for name, policy in section.retention_policies.items():
+        named.append((("retention_policies", name), policy))
+    for name, tier in section.tiered_strategy.items():
+        named.append((("tiered_strategy", name, "retention"), tier.retention))
+    for place, given in named:
+        if isinstance(given, str):
+            try:
+                section.policy(given)
+            except UsageError as error:
+                yield place, f": {error}"
+
+
+def _config(section: Section, written: Mapping[str, object]) -> Config:
+    backend, credentials = section.backend, section.credentials or Credentials()
+    return Config(
+        repository=section.repository if backend is None else backend.uri,
+        password_file=section.password_file or credentials.password_file,
+        password_command=section.password_command,
+        storage_options=_storage_options(section, credentials),
+        limit_upload=section.limit_upload,
+        limit_download=section.limit_download,
+        cache_dir=section.cache_dir,
+        cache_size=section.cache_size,
+        compression=section.compression,
+        pack_size=section.pack_size,
+        exclude=section.exclude,
+        sources=tuple(Source(path=s.path, tags=s.tags, exclude=s.exclude) for s in section.sources),
+        blocks=_blocks(section),
+        written=written,
+    )
+
+
+def _storage_options(section: Section, credentials: Credentials) -> dict[str, object]:
+    own = {
+        "region": None if section.backend is None else section.backend.region,
+        "key": credentials.aws_access_key,
+        "secret": credentials.aws_secret_key,
+    }
+    return {name: value for name, value in own.items() if value is not None} | dict(
+        section.storage_options
+    )
+
+
+def _blocks(section: Section) -> Blocks | None:
+    blocks = Blocks(**{each.name: getattr(section, each.name) for each in fields(Blocks)})
+    return None if blocks == Blocks() else blocks

@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
 from holdfast import environment
 from holdfast.errors import UsageError
 from holdfast.settings.defaults import Config
-
-Options: TypeAlias = dict[str, object]
+from holdfast.settings.options import Options, checked_options
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,8})\.[0-9]{1,9}")
@@ -65,36 +63,6 @@ def find_limits(
         _limit(upload, "LIMIT_UPLOAD", config.limit_upload),
         _limit(download, "LIMIT_DOWNLOAD", config.limit_download),
     )
-
-
-def checked_options(value: object, where: str) -> Options:
-    """Options as a file or a variable has them.
-
-    Args:
-        value: what stands there.
-        where: how a message calls the place.
-
-    Raises:
-        UsageError: it is no mapping of names to values that a driver could take.
-    """
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where} is to be a mapping of names to values")
-    options: Options = {}
-    for name, each in value.items():
-        if not isinstance(name, str) or not name:
-            raise UsageError(f"{where}: a name in it is no text")
-        options[name] = _checked(each, f"{where}.{name}")
-    return options
-
-
-def _checked(value: object, where: str) -> object:
-    if isinstance(value, Mapping):
-        return checked_options(value, where)
-    if isinstance(value, list):
-        return [_checked(each, where) for each in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise UsageError(f"{where} is to be a text, a number, true or false; put it in quotes")
 
 
 def _limit(flag: str | None, name: str, config: str | int | None) -> str | int | None:

@@ -6,6 +6,13 @@ store is entered here; its modules are nobody else's business.
 
 from __future__ import annotations
 
+from holdfast.store.anchors import (
+    AuditAnchor,
+    anchor_names,
+    delete_anchor,
+    put_anchor,
+    read_anchor,
+)
 from holdfast.store.blobset import BlobSet
 from holdfast.store.config import MAX_PACK_SIZE, MIN_PACK_SIZE, Settings
 from holdfast.store.described import describe, describe_pack, find_objects
@@ -42,6 +49,7 @@ __all__ = [
     "MIN_PACK_SIZE",
     "RECLAIM",
     "Account",
+    "AuditAnchor",
     "BlobSet",
     "CacheFolder",
     "Damage",
@@ -77,9 +85,11 @@ __all__ = [
     "StoreAccess",
     "Table",
     "Writer",
+    "anchor_names",
     "begin_rotation",
     "create_store",
     "decode_recovery",
+    "delete_anchor",
     "describe",
     "describe_pack",
     "encode_recovery",
@@ -89,6 +99,8 @@ __all__ = [
     "is_exclusive",
     "open_recovered",
     "open_store",
+    "put_anchor",
+    "read_anchor",
     "scrub_packs",
     "store_access",
 ]

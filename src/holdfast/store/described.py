@@ -69,6 +69,7 @@ def describe(backend: Backend, keys: Keys, name: str) -> _Record:
 
 
 _TYPES = {
+    "audit": ObjectType.ANCHOR,
     "epochs": ObjectType.EPOCH,
     "forgotten": ObjectType.FORGOTTEN,
     "gc": ObjectType.CONDEMNED,

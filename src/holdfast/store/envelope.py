@@ -34,6 +34,7 @@ class ObjectType(IntEnum):
     LABEL = 8
     EPOCH = 9
     SLOT = 10
+    ANCHOR = 11
 
 
 def _key(keys: Keys, type_: ObjectType, salt: bytes, epoch: int) -> bytes:

@@ -55,6 +55,7 @@ _RESEALED = {
     "snapshots/": {ObjectType.SNAPSHOT, ObjectType.ABORTED},
     "forgotten/": {ObjectType.FORGOTTEN},
     "labels/": {ObjectType.LABEL},
+    "audit/": {ObjectType.ANCHOR},
 }
 
 

@@ -14,6 +14,7 @@ from holdfast.errors import (
 )
 from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.ids import PackName
+from holdfast.store.anchors import decode_anchor
 from holdfast.store.config import CONFIG_LIMIT, decode_plain, decode_sealed
 from holdfast.store.envelope import ObjectType, open_object
 from holdfast.store.epochs import decode_epoch
@@ -50,6 +51,7 @@ _FOLDERS = (
     "snapshots/",
     "forgotten/",
     "labels/",
+    "audit/",
     "sessions/",
     "gc/",
 )
@@ -88,6 +90,7 @@ def scrub_objects(backend: Backend, keys: Keys) -> Iterator[Damage]:
             keys, name, data,
         ),
         "forgotten": lambda name, data: decode_forgotten(keys, name, data),
+        "audit": lambda name, data: decode_anchor(keys, name, data),
         "labels": lambda name, data: open_object(ObjectType.LABEL, keys, name, data),
         "sessions": lambda name, data: open_object(ObjectType.SESSION, keys, name, data),
         "gc": lambda name, data: (decode_waits if name.endswith(WAITS) else decode_condemned)(

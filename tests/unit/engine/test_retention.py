@@ -34,6 +34,8 @@ from holdfast.store.envelope import ObjectType, seal_object
 from holdfast.store.session import is_aborted_marker
 from holdfast.testing.repositories import ManualClock, new_store, reopened
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 DAY = 86_400.0
 
 

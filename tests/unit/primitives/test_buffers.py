@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests.length import examples
 
 from holdfast.primitives.buffers import BufferPool
 
@@ -112,4 +113,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=30, stateful_step_count=40)
+TestMachine.settings = settings(max_examples=examples(30), stateful_step_count=40)

@@ -11,6 +11,7 @@ import pytest
 from fastcdc import fastcdc_py
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.errors import UnsupportedRepository, UsageError
 from holdfast.primitives.chunker import (
@@ -80,7 +81,7 @@ def test_chunks_make_up_the_data_and_keep_their_bounds(name: str, data: bytes) -
 
 @each_chunker
 @given(data=DATA, windows=st.lists(st.integers(1, 5000), min_size=1, max_size=10))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_windows_of_any_size_are_cut_alike(name: str, data: bytes, windows: list[int]) -> None:
     if not data:
         return
@@ -103,7 +104,7 @@ def test_a_window_before_the_end_never_cuts_what_touches_its_end(name: str) -> N
 
 @each_chunker
 @given(seed=st.integers(0, 100), shift=st.integers(1, 300), place=st.integers(0, 30_000))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_an_insertion_moves_only_the_cuts_near_it(
     name: str, seed: int, shift: int, place: int
 ) -> None:

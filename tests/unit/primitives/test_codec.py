@@ -9,6 +9,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.length import examples
 
 from holdfast.primitives import codec
 
@@ -156,7 +157,7 @@ EDGES = [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536]
 
 
 @given(VALUES, st.sampled_from(EDGES))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_values_are_counted_before_they_are_made(value: object, edge: int) -> None:
     longer = {"text": "x" * edge, "bytes": bytes(edge), "map": {str(at): at for at in range(edge)}}
     whole = (value, longer, (1.5,) * edge)

@@ -73,7 +73,7 @@ def test_a_command_is_a_text_or_a_list(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("exclud: []", "unknown key 'exclud': did you mean 'exclude'"),
-        ("1: x", "unknown key '1': there are backend, cache_dir"),
+        ("1: x", "unknown key '1': there are audit, backend, backup_strategy"),
         ("repository: a\nbackend: b", "repository and backend mean the same"),
         ("repository: a\nrepository: b", "'repository' stands there twice"),
         ("repository: 7", "repository is to be a text"),
@@ -176,3 +176,27 @@ def test_no_message_repeats_a_secret(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError) as refused:
         loaded(tmp_path, text)
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+        "a0: &a0 {k: v}\n"
+        + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)),
+        "a: &a [*a]\n",
+        "a: &a {b: *a}\n",
+        "exclude: " + "[" * 300 + "]" * 300,
+        "".join(f"k{n}:\n" for n in range(60_000)),
+    ],
+)
+def test_what_is_small_and_means_much_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="config file"):
+        loaded(tmp_path, text)
+
+
+def test_aliases_are_taken(tmp_path: Path) -> None:
+    text = "profiles:\n  a: &a {exclude: ['*.o']}\n  b: *a\n  c: *a\n"
+    profiles = loaded(tmp_path, text).profiles
+    assert [each.exclude for each in profiles.values()] == [("*.o",)] * 3

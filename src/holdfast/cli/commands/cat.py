@@ -19,6 +19,7 @@ KINDS = (
     "snapshot",
     "forgotten",
     "label",
+    "anchor",
     "session",
     "reclaim",
     "epoch",

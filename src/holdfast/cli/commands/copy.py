@@ -76,6 +76,9 @@ def command(connect: Connector, **options: Unpack[CopyOptions]) -> ExitCode:
             )
         except holdfast.CopyIncomplete as error:
             result = error.result
+        for each in result.copied:
+            if each.snapshot is not None:
+                connect.deeds.note(each.target, [each.snapshot.id])
     _tell(result, connect.output)
     return _tell_failures(result)
 

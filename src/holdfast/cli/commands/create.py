@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, Unpack
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, Unpack
 import click
 from click.core import ParameterSource
 
-from holdfast import UsageError
+from holdfast import HoldfastError, SourceError, UsageError
 from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector, other_options
 from holdfast.cli.exit_codes import ExitCode, exit_code_of
@@ -31,6 +31,7 @@ from holdfast.cli.params import (
     size_in_bytes,
 )
 from holdfast.cli.text import count, duration, size
+from holdfast.settings import SourceGroup
 
 if TYPE_CHECKING:
     from holdfast import BackupResult, BackupToResult, Repository, SourceProblem
@@ -198,14 +199,23 @@ def command(connect: Connector, **options: Unpack[CreateOptions]) -> ExitCode:
     for each -b, in their order), from HOLDFAST_OTHER_PASSWORD, HOLDFAST_OTHER_PASSWORD_FILE or
     HOLDFAST_OTHER_PASSWORD_COMMAND, or is asked for.
 
+    Without a PATH, the sources of the config file are backed up: those with the same tags and
+    patterns into one snapshot, others into one of their own.
+
     Exit code 3: the snapshot was made, but some source items could not be read.
     """
     is_stream = options["stdin"] is not None or options["command"] is not None
-    paths = [] if is_stream else _paths(options)
+    paths: list[str] = []
     if is_stream:
         _check_stream(options)
-    elif len(options["repository"]) > 1:
-        return _create_in_several(connect, paths, options)
+    else:
+        groups = _groups(connect, options)
+        if len(groups) > 1:
+            return _create_each(connect, groups, options)
+        options = _of_group(options, groups[0])
+        paths = list(groups[0].paths)
+        if len(options["repository"]) > 1:
+            return _create_in_several(connect, paths, options)
     location, password_file = only_repository(options)
     with (
         connect.open(location, password_file) as repo,
@@ -220,6 +230,7 @@ def command(connect: Connector, **options: Unpack[CreateOptions]) -> ExitCode:
                 progress=progress,
                 **_tree_options(connect, options),
             )
+        connect.deeds.note(repo.location, _made(result))
     if connect.output.json:
         connect.output.document(result.dict())
     else:
@@ -235,18 +246,84 @@ def _create_in_several(connect: Connector, paths: list[str], options: CreateOpti
         progress_bar(connect.output, "backing up") as progress,
     ):
         result = backed_up(opened, paths, progress, _tree_options(connect, options))
+        for (_, repo), made in zip(opened, result.backups, strict=True):
+            if not isinstance(repo, HoldfastError):
+                connect.deeds.note(repo.location, _made(made.result), _outcome(made.result))
     if connect.output.json:
         connect.output.document(result.dict())
     return _tell_all(result, connect.output, dry_run=options["dry_run"])
 
 
-def _paths(options: CreateOptions) -> list[str]:
+def _made(result: BackupResult | None) -> list[str]:
+    return [] if result is None or result.snapshot is None else [result.snapshot.id]
+
+
+def _outcome(result: BackupResult | None) -> str:
+    """How a backup in one of several repositories ended, in the words of the audit trail."""
+    if result is None:
+        return "failed"
+    return "partial" if result.errors_total else "ok"
+
+
+def _groups(connect: Connector, options: CreateOptions) -> Sequence[SourceGroup]:
+    """What to back up: the paths that are named; if none is, the sources of the config file."""
     paths = [*options["source"], *options["path"]]
     for name in options["files_from"]:
         paths += _listed(name)
-    if not paths:
-        raise UsageError("nothing to back up: give a PATH, --stdin NAME or --command NAME")
-    return paths
+    if paths:
+        return [SourceGroup(tuple(paths))]
+    groups = () if options["files_from"] else connect.config.source_groups()
+    if not groups:
+        raise UsageError(
+            "nothing to back up: give a PATH, --stdin NAME or --command NAME, or put `sources:` "
+            "into a file for --config"
+        )
+    return groups
+
+
+def _of_group(options: CreateOptions, group: SourceGroup) -> CreateOptions:
+    """The options for one group of sources: its tags and patterns, and those of flags."""
+    return {
+        **options,
+        "tag": (*group.tags, *options["tag"]),
+        "exclude": (*group.exclude, *options["exclude"]),
+    }
+
+
+def _create_each(
+    connect: Connector, groups: Sequence[SourceGroup], options: CreateOptions
+) -> ExitCode:
+    """Make a snapshot of each group; one of which nothing is there does not keep the others."""
+    location, password_file = only_repository(options)
+    codes, told = [ExitCode.DONE], []
+    with connect.open(location, password_file) as repo:
+        for group in groups:
+            own = _of_group(options, group)
+            record: dict[str, object] = {"paths": list(group.paths), "tags": list(own["tag"])}
+            try:
+                with progress_bar(connect.output, "backing up") as progress:
+                    result = repo.backup(
+                        list(group.paths),
+                        source_options=other_options(
+                            options["other_storage_option"], "SOURCE", group.paths
+                        ),
+                        progress=progress,
+                        **_tree_options(connect, own),
+                    )
+            except SourceError as error:
+                complain("error", str(error))
+                codes.append(ExitCode.FAILED)
+                told.append({**record, "error": str(error)})
+                continue
+            connect.deeds.note(repo.location, _made(result))
+            if not connect.output.json:
+                where = f"{' '.join(group.paths)}: "
+                _tell(result, connect.output, dry_run=options["dry_run"], where=where)
+            codes.append(_tell_errors(result))
+            told.append({**record, **result.dict()})
+    if connect.output.json:
+        connect.output.document({"backups": told, "ok": not any(codes)})
+    return ExitCode.FAILED if ExitCode.FAILED in codes else max(codes)
 
 
 def _listed(name: str) -> list[str]:

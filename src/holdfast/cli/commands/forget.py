@@ -13,10 +13,11 @@ from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
 from holdfast.cli.params import GroupKey, RepositoryOptions, group_keys, repository_options
+from holdfast.cli.policies import named_policy
 from holdfast.cli.text import count, escaped, moment, print_table, size
 
 if TYPE_CHECKING:
-    from holdfast import ForgetResult
+    from holdfast import ForgetResult, RetentionPolicy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,7 +65,8 @@ def _policy_options(command: Callable[P, T]) -> Callable[P, T]:
             "-r",
             "--retention-policy",
             metavar="POLICY",
-            help="Rules such as keep-daily:7,keep-weekly:4, or a preset such as standard.",
+            help="Rules such as keep-daily:7,keep-weekly:4, a preset such as standard, or the name "
+            "of a policy in the config file.",
         ),
         click.option("--keep-last", metavar="N", help="Keep the N newest."),
     ]
@@ -124,7 +126,7 @@ def command(connect: Connector, **options: Unpack[ForgetOptions]) -> ExitCode:
     `holdfast undelete` brings them back until their data is reclaimed. What is protected is never
     removed. Exit code 1: some snapshots were passed over.
     """
-    policy = _policy(options)
+    policy = _policy(connect, options)
     with (
         connect.open(options["repository"], options["password_file"]) as repo,
         progress_bar(connect.output, "measuring") as progress,
@@ -141,6 +143,7 @@ def command(connect: Connector, **options: Unpack[ForgetOptions]) -> ExitCode:
             force=options["force"],
             progress=progress,
         )
+        connect.deeds.note(repo.location, result.removed)
     if connect.output.json:
         connect.output.document(result.dict())
     else:
@@ -150,7 +153,9 @@ def command(connect: Connector, **options: Unpack[ForgetOptions]) -> ExitCode:
     return ExitCode.FAILED if result.passed_over else ExitCode.DONE
 
 
-def _policy(options: ForgetOptions) -> str | dict[str, object] | None:
+def _policy(
+    connect: Connector, options: ForgetOptions
+) -> RetentionPolicy | str | dict[str, object] | None:
     given = {
         name: value
         for name, value in options.items()
@@ -162,7 +167,7 @@ def _policy(options: ForgetOptions) -> str | dict[str, object] | None:
         return given or None
     if given:
         raise UsageError("give either -r POLICY or --keep-... options")
-    return options["retention_policy"]
+    return named_policy(connect, options["retention_policy"])
 
 
 def _tell(result: ForgetResult, output: Output) -> None:

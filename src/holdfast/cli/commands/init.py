@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from holdfast.cli.connect import Connector
 from holdfast.cli.params import RepositoryOptions, other_storage_option, repository_options
+from holdfast.settings import find_compression, find_pack_size
 
 if TYPE_CHECKING:
     from holdfast import Repository
@@ -27,14 +28,15 @@ class InitOptions(RepositoryOptions):
     other_storage_option: tuple[str, ...]
 
 
-def _made(connect: Connector, options: InitOptions, like: Repository | None) -> Repository:
-    size = options["pack_size"]
+def _made(
+    connect: Connector, options: InitOptions, like: Repository | None
+) -> AbstractContextManager[Repository]:
     return connect.init(
         options["repository"],
         options["password_file"],
         encryption=options["encryption"],
-        compression=options["compression"],
-        pack_size=None if size is None else size << 20,
+        compression=find_compression(options["compression"], connect.config),
+        pack_size=find_pack_size(options["pack_size"], connect.config),
         chunker=options["chunker"],
         like=like,
     )
@@ -74,7 +76,9 @@ def command(connect: Connector, **options: Unpack[InitOptions]) -> None:
 
     Without its password nobody can read it: keep the password in a safe place. The password of
     the repository named by --like comes from --like-password-file, HOLDFAST_LIKE_PASSWORD,
-    HOLDFAST_LIKE_PASSWORD_FILE or HOLDFAST_LIKE_PASSWORD_COMMAND, or is asked for.
+    HOLDFAST_LIKE_PASSWORD_FILE or HOLDFAST_LIKE_PASSWORD_COMMAND, or is asked for. Compression and
+    pack size may also come from HOLDFAST_COMPRESSION and HOLDFAST_PACK_SIZE, RESTIC_COMPRESSION and
+    RESTIC_PACK_SIZE, or the config file.
     """
     with ExitStack() as stack:
         like = None

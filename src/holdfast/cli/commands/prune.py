@@ -15,6 +15,7 @@ from holdfast.cli.params import (
     repository_options,
     size_in_bytes,
 )
+from holdfast.cli.policies import named_policy
 from holdfast.cli.text import count, moment, size
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class PruneCommandOptions(RepositoryOptions):
     "-r",
     "--retention-policy",
     metavar="POLICY",
-    help="First forget snapshots, as `forget -r` does: keep-daily:7,keep-weekly:4 or a preset.",
+    help="First forget snapshots, as `forget -r` does: keep-daily:7,keep-weekly:4, a preset, or "
+    "the name of a policy in the config file.",
 )
 @click.option(
     "--max-unused",
@@ -75,12 +77,13 @@ def command(connect: Connector, **options: Unpack[PruneCommandOptions]) -> None:
     Backups may run meanwhile. What they may still build upon is deleted by the next prune; so is
     what an interrupted prune left.
     """
+    policy = named_policy(connect, options["retention_policy"])
     with (
         connect.open(options["repository"], options["password_file"]) as repo,
         progress_bar(connect.output, "pruning") as progress,
     ):
         result = repo.prune(
-            options["retention_policy"],
+            policy,
             max_unused=options["max_unused"],
             max_repack_size=options["max_repack_size"],
             recompress=options["recompress"],
@@ -91,6 +94,7 @@ def command(connect: Connector, **options: Unpack[PruneCommandOptions]) -> None:
             no_other_writers=options["no_other_writers"],
             progress=progress,
         )
+        connect.deeds.note(repo.location, result.removed)
     if connect.output.json:
         connect.output.document(result.dict())
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -15,10 +15,26 @@ from holdfast.cli.params import RepositoryOptions, other_storage_option, reposit
 from holdfast.cli.text import count, escaped, size
 
 if TYPE_CHECKING:
-    from holdfast import Action, RestoreResult
+    from collections.abc import Callable
+
+    from holdfast import Action, ProgressEvent, Repository, RestoreResult
 
 SHOWN_ERRORS = 20
 """Most problems that are named on standard error."""
+
+
+class How(TypedDict):
+    """What `Repository.restore` is told."""
+
+    include: tuple[str, ...] | None
+    exclude: tuple[str, ...] | None
+    overwrite: str
+    delete: bool
+    sparse: bool
+    devices: bool
+    dry_run: bool
+    target_options: dict[str, object]
+    on_action: Callable[[Action], object] | None
 
 
 class RestoreOptions(RepositoryOptions):
@@ -35,6 +51,7 @@ class RestoreOptions(RepositoryOptions):
     dry_run: bool
     sparse: bool
     devices: bool
+    undoable: bool
 
 
 @click.command("restore", short_help="Restore a snapshot, or a part of it.")
@@ -71,6 +88,9 @@ class RestoreOptions(RepositoryOptions):
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--sparse", is_flag=True, help="Make holes of zeros.")
 @click.option("--devices", is_flag=True, help="Create device nodes; takes root.")
+@click.option(
+    "--undoable", is_flag=True, help="Keep what is overwritten, for `holdfast undo` to bring back."
+)
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[RestoreOptions]) -> ExitCode:
     """Restore into a directory; nothing outside it is touched.
@@ -91,30 +111,60 @@ def command(connect: Connector, **options: Unpack[RestoreOptions]) -> ExitCode:
         connect.open(options["repository"], options["password_file"]) as repo,
         progress_bar(output, "restoring") as progress,
     ):
-        result = repo.restore(
-            options["snapshot"],
-            options["target"],
-            include=options["include"] or None,
-            exclude=options["exclude"] or None,
-            overwrite=options["overwrite"],
-            delete=options["delete"],
-            sparse=options["sparse"],
-            devices=options["devices"],
-            dry_run=options["dry_run"],
-            verify=options["verify"],
-            target_options=other_options(
+        how: How = {
+            "include": options["include"] or None,
+            "exclude": options["exclude"] or None,
+            "overwrite": options["overwrite"],
+            "delete": options["delete"],
+            "sparse": options["sparse"],
+            "devices": options["devices"],
+            "dry_run": options["dry_run"],
+            "target_options": other_options(
                 options["other_storage_option"], "TARGET", (options["target"],)
             ),
-            progress=progress,
-            on_action=note if _shows_actions(output, dry_run=options["dry_run"]) else None,
-        )
+            "on_action": note if _shows_actions(output, dry_run=options["dry_run"]) else None,
+        }
+        result, kept = _restore(repo, options, how, progress)
+        connect.deeds.note(repo.location, [result.snapshot])
     if output.json:
-        record: dict[str, object] = {"target": options["target"], **asdict(result)}
+        record: dict[str, object] = {"target": options["target"], **asdict(result), **kept}
         output.document(record | ({"actions": actions} if options["dry_run"] else {}))
     else:
         _tell(result, options, output)
+        if kept:
+            output.summary(f"what was there before is kept: holdfast undo {kept['recovery']}")
     _tell_left_out(result)
     return _tell_errors(result)
+
+
+def _restore(
+    repo: Repository,
+    options: RestoreOptions,
+    how: How,
+    progress: Callable[[ProgressEvent], object] | None,
+) -> tuple[RestoreResult, dict[str, str | None]]:
+    """Restore; returns also what undoes it, if that was asked for."""
+    verify = options["verify"]
+    if not options["undoable"]:
+        done = repo.restore(
+            options["snapshot"], options["target"], verify=verify, progress=progress, **how
+        )
+        return done, {}
+    from holdfast.platform.managers import KEEP_DAYS, Restoring
+    from holdfast.platform.workspace import Workspace
+
+    with Workspace() as workspace:
+        restoring = Restoring(
+            repo,
+            workspace,
+            options["snapshot"],
+            options["target"],
+            {**how, "undoable": True, "keep_days": KEEP_DAYS},
+        )
+        done, recovery = restoring.restore(verify=verify, progress=progress)
+    if recovery is None:
+        return done, {}
+    return done, {"recovery": recovery.id, "safety": recovery.safety}
 
 
 def _shows_actions(output: Output, *, dry_run: bool) -> bool:

@@ -77,6 +77,8 @@ def command(connect: Connector, **options: Unpack[RewriteOptions]) -> ExitCode:
             dry_run=options["dry_run"],
             progress=progress,
         )
+        made = [each.snapshot for each in result.snapshots if each.snapshot is not None]
+        connect.deeds.note(repo.location, [each.id for each in made])
     if connect.output.json:
         connect.output.document(result.dict())
     else:

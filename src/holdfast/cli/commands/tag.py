@@ -66,6 +66,7 @@ def command(connect: Connector, **options: Unpack[TagOptions]) -> None:
             tags=options["tag"],
             paths=options["path"],
         )
+        connect.deeds.note(repo.location, result.changed)
     if connect.output.json:
         connect.output.document(result.dict())
         return

@@ -40,6 +40,7 @@ def command(connect: Connector, **options: Unpack[UndeleteOptions]) -> None:
         for name in options["snapshot"]:
             with progress_bar(connect.output, "bringing back") as progress:
                 made.append(repo.undelete(name, progress=progress))
+            connect.deeds.note(repo.location, [made[-1].id])
     if connect.output.json:
         connect.output.document({"snapshots": [snapshot.dict() for snapshot in made]})
         return

@@ -16,9 +16,12 @@ from holdfast.cli.text import count, escaped, size
 
 if TYPE_CHECKING:
     from holdfast import CheckReport, Finding
+    from holdfast.platform.managers import Fault
 
 SHOWN_PATHS = 10
 """Most paths that are named for one finding in one snapshot; with -v all that are known."""
+
+_WORDS = {True: "passed", False: "FAILED", None: "not made"}
 
 
 class ValidateOptions(RepositoryOptions):
@@ -28,6 +31,7 @@ class ValidateOptions(RepositoryOptions):
     full_check: bool
     read_data: bool
     read_data_subset: str | None
+    level: str | None
 
 
 @click.command("validate", short_help="Look for damage.")
@@ -42,6 +46,12 @@ class ValidateOptions(RepositoryOptions):
 @click.option("--full-check", is_flag=True, help="Compare every pack's contents with the index.")
 @click.option("--read-data", is_flag=True, help="Read all data.")
 @click.option("--read-data-subset", metavar="10%|3/10", help="Read so much of the data.")
+@click.option(
+    "--level",
+    metavar="LEVEL",
+    help="In place of the last three: basic, standard, thorough (reads a tenth of the data) or "
+    "forensic (reads all, and restores a snapshot on trial); tells a score.",
+)
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[ValidateOptions]) -> ExitCode:
     """Check that everything is there and unharmed; exit code 4 if not.
@@ -51,6 +61,8 @@ def command(connect: Connector, **options: Unpack[ValidateOptions]) -> ExitCode:
     """
     if options["read_data"] and options["read_data_subset"] is not None:
         raise UsageError("give either --read-data or --read-data-subset")
+    if options["level"] is not None:
+        return _validate(connect, options, options["level"])
     try:
         report = _check(connect, options)
     except DamagedRepository as error:  # too damaged even to look at
@@ -62,6 +74,36 @@ def command(connect: Connector, **options: Unpack[ValidateOptions]) -> ExitCode:
     else:
         _tell(report, connect.output)
     return ExitCode.DONE if report.valid else ExitCode.DAMAGED
+
+
+def _validate(connect: Connector, options: ValidateOptions, level: str) -> ExitCode:
+    """Validate at a level."""
+    if options["full_check"] or options["read_data"] or options["read_data_subset"] is not None:
+        raise UsageError("--level says what is read: leave out --full-check and --read-data")
+    if len(options["snapshot"]) > 1:
+        raise UsageError("with --level, give one snapshot or none")
+    from holdfast import BackupValidator
+    from holdfast.platform.workspace import Workspace
+
+    snapshot = options["snapshot"][0] if options["snapshot"] else None
+    with (
+        connect.open(options["repository"], options["password_file"]) as repo,
+        Workspace() as workspace,
+    ):
+        validator = BackupValidator.on(repo, workspace, is_audited=False)
+        found = validator.validate(level, snapshot)
+    if connect.output.json:
+        connect.output.document(found.dict())
+    else:
+        for fault in found.errors:
+            _tell_finding(fault, connect.output)
+        made = ", ".join(f"{check} {_WORDS[passed]}" for check, passed in found.results.items())
+        connect.output.summary(
+            f"{'no damage found' if found.valid else count(len(found.errors), 'finding')} "
+            f"at level {found.word}, score {found.score:.2f}: {made}; "
+            f"{size(found.bytes_read)} of data read"
+        )
+    return ExitCode.DONE if found.valid else ExitCode.DAMAGED
 
 
 def _check(connect: Connector, options: ValidateOptions) -> CheckReport:
@@ -96,7 +138,7 @@ def _tell(report: CheckReport, output: Output) -> None:
     output.summary(f"looked at {looked}{told}")
 
 
-def _tell_finding(finding: Finding, output: Output) -> None:
+def _tell_finding(finding: Finding | Fault, output: Output) -> None:
     print(escaped(f"{finding.kind}: {finding.object}: {finding.message}"))
     for hurt in finding.hurts:
         print(escaped(f"  snapshot {hurt.snapshot[:8]}: {count(hurt.count, 'path')}"))

@@ -61,7 +61,8 @@ class _Check:
         findings = [Finding(e.object, FindingKind.SNAPSHOT, e.problem) for e in damaged]
         listed = self._store.list_packs()
         if self._options.everything:
-            findings += self._objects({error.object for error in damaged})
+            if not self._options.quick:
+                findings += self._objects({error.object for error in damaged})
             findings += [Finding(d.object, FindingKind.STRAY, d.problem) for d in listed.strays]
         packs = Packs(self._store, self._table, self._options, self._progress)
         with self._store.loader() as loader:

@@ -162,11 +162,13 @@ class CheckOptions:
     Attributes:
         read_data: how many packs to read whole.
         full: read the trailer of every pack and compare it with the index.
+        quick: do not read the small objects that are neither snapshots nor directories.
         everything: all snapshots are checked, so objects and packs that serve others count too.
         executor: reads packs in other processes; this one does when None.
     """
 
     read_data: ReadData
     full: bool = False
+    quick: bool = False
     everything: bool = True
     executor: Executor | None = None

@@ -18,6 +18,7 @@ and the rest is restored; only a failure of the repository as a whole ends the w
 for the disk: after a power failure, restore again.
 """
 
+from holdfast.operations.restore.judge import DEVICE_LEFT_OUT
 from holdfast.operations.restore.objects import restore_objects
 from holdfast.operations.restore.options import Overwrite, RestoreOptions
 from holdfast.operations.restore.restore import restore, verify_restore
@@ -26,15 +27,18 @@ from holdfast.operations.restore.result import (
     Action,
     Deed,
     OnAction,
+    OnProblem,
     RestoreResult,
     VerifyResult,
 )
 
 __all__ = [
+    "DEVICE_LEFT_OUT",
     "MAX_ERRORS",
     "Action",
     "Deed",
     "OnAction",
+    "OnProblem",
     "Overwrite",
     "RestoreOptions",
     "RestoreResult",

@@ -14,6 +14,9 @@ from holdfast.operations.restore.options import Overwrite, RestoreOptions
 
 DEVICES = (NodeType.CHARACTER_DEVICE, NodeType.BLOCK_DEVICE)
 
+DEVICE_LEFT_OUT = "a device, which is left out unless devices are asked for"
+"""What is said of a device that is not restored."""
+
 
 class Verdict(Enum):
     """What becomes of an entry.
@@ -77,7 +80,7 @@ def check_wanted(node: Node, options: RestoreOptions) -> None:
         TargetError: it is not.
     """
     if node.type in DEVICES and not options.devices:
-        raise TargetError("create", "a device, which is left out unless devices are asked for")
+        raise TargetError("create", DEVICE_LEFT_OUT)
 
 
 def is_same_type(node: Node, found: os.stat_result) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from holdfast.filesystem import Patterns
-from holdfast.operations.restore.result import OnAction
+from holdfast.operations.restore.result import OnAction, OnProblem
 
 
 class Overwrite(StrEnum):
@@ -53,6 +53,7 @@ class RestoreOptions:
         executor: its processes write files, too; they reach the target by the same path.
         on_action: told of each thing that is done, from several threads but one call at a time;
             in a dry run, of each that would be done.
+        on_problem: told of each problem, also of those that the result has no room for.
     """
 
     include: Patterns | None = None
@@ -66,3 +67,4 @@ class RestoreOptions:
     expected: tuple[int, int] | None = None
     executor: Executor | None = None
     on_action: OnAction | None = None
+    on_problem: OnProblem | None = None

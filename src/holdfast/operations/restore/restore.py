@@ -65,7 +65,7 @@ def restore(
     """
     job = _Restore(find_subject(tree, path, loader), Selection(options), loader, options, progress)
     keeps = options.verify and options.overwrite in _PROTECTING
-    tally = Tally(options.on_action, keeps=keeps)
+    tally = Tally(options.on_action, options.on_problem, keeps=keeps)
     root = open_target(target, create=not options.dry_run)
     try:
         if options.dry_run:
@@ -118,7 +118,7 @@ def verify_restore(
     root = open_target(target, create=False)
     if root is None:
         raise UsageError(f"target {os.fsdecode(target)!r}: there is no such directory")
-    tally = Tally()
+    tally = Tally(on_problem=options.on_problem)
     try:
         with job.announced(passes=1):
             entries, size = job.verify(root, tally)

@@ -44,6 +44,9 @@ class Action(NamedTuple):
 OnAction: TypeAlias = Callable[[Action], object]
 """Told of every action, one at a time, from any thread."""
 
+OnProblem: TypeAlias = Callable[[Problem], object]
+"""Told of every problem, likewise; also of those that a result has no room for."""
+
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
@@ -62,6 +65,7 @@ class RestoreResult:
         errors_total: how many there are in all.
         left_out: what the target has no place for, by its kind, and how many there are of that;
             only with a store as the target.
+        snapshot: id of what was restored; "" where only a tree was named.
     """
 
     files_restored: int
@@ -75,6 +79,7 @@ class RestoreResult:
     errors: tuple[Problem, ...]
     errors_total: int
     left_out: dict[str, int] = field(default_factory=dict, hash=False)
+    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,19 @@ class Tally:
 
     Args:
         on_action: told of every action.
+        on_problem: told of every problem.
         keeps: remember what the overwrite policy protected, for a verification.
     """
 
-    def __init__(self, on_action: OnAction | None = None, *, keeps: bool = False) -> None:
+    def __init__(
+        self,
+        on_action: OnAction | None = None,
+        on_problem: OnProblem | None = None,
+        *,
+        keeps: bool = False,
+    ) -> None:
         self._on_action = on_action
+        self._on_problem = on_problem
         self._keeps = keeps
         self._lock = threading.Lock()
         self._files_restored = self._files_skipped = self._hardlinks = 0
@@ -189,9 +202,12 @@ class Tally:
     def note(self, path: bytes, operation: str, message: str) -> None:
         """Note a problem in words."""
         with self._lock:
+            problem = Problem(os.fsdecode(path), operation, message)
             self._problems_total += 1
             if len(self._problems) < MAX_ERRORS:
-                self._problems.append(Problem(os.fsdecode(path), operation, message))
+                self._problems.append(problem)
+            if self._on_problem is not None:
+                self._on_problem(problem)
 
     def result(self) -> RestoreResult:
         """All of it."""

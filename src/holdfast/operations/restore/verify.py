@@ -10,7 +10,7 @@ from typing import cast
 from holdfast.errors import DamagedRepository
 from holdfast.filesystem import DirectoryStack, read_xattrs, xattr_path
 from holdfast.filesystem.apply import may_change_owners, wanted_mode
-from holdfast.filesystem.contents import first_difference, read_pieces
+from holdfast.filesystem.contents import Piece, first_difference, read_pieces
 from holdfast.filesystem.target import (
     TargetError,
     descriptor_of,
@@ -20,6 +20,7 @@ from holdfast.filesystem.target import (
 )
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.roles import BlobLoader
+from holdfast.operations.restore.entries import LARGE
 from holdfast.operations.restore.judge import DEVICES, is_same_type
 from holdfast.operations.restore.links import Group
 from holdfast.operations.restore.options import RestoreOptions
@@ -63,6 +64,7 @@ class Verifier:
         self._groups: dict[Group, tuple[int, int]] = {}
         self._compared: set[Group] = set()
         self._missing = 0  # so many levels are not in the target
+        self._reported = 0  # bytes of the entry at hand that the progress knows of
 
     def close(self) -> None:
         """Let go of the target."""
@@ -94,6 +96,7 @@ class Verifier:
     def entry(self, level: Level, node: Node) -> None:
         """See `Visitor.entry`."""
         path = level.place.below(node.name)
+        self._reported = 0
         if path not in self._kept and (self._options.devices or node.type not in DEVICES):
             try:
                 self._compare(path, node)
@@ -105,7 +108,7 @@ class Verifier:
         self.entries += 1
         self.size += size
         if self._progress is not None:
-            self._progress.advance(1, size, os.fsdecode(path))
+            self._progress.advance(1, size - self._reported, os.fsdecode(path))
 
     def leave(self, level: Level) -> None:
         """See `Visitor.leave`."""
@@ -157,6 +160,8 @@ class Verifier:
             self._differs(path, f"{status.st_size} bytes instead of {node.size}")
             return
         pieces = read_pieces(cast("Content | None", node.payload), node.size, self._loader)
+        if node.size >= LARGE and self._progress is not None:
+            pieces = self._told(pieces, os.fsdecode(path), self._progress)
         file = _open_file(fd, node.name)
         try:
             offset = first_difference(file, pieces)
@@ -164,6 +169,14 @@ class Verifier:
             os.close(file)
         if offset is not None:
             self._differs(path, f"the content differs after byte {offset}")
+
+    def _told(self, pieces: Iterator[Piece], path: str, progress: Progress) -> Iterator[Piece]:
+        """The pieces of a large file, each reported when it was compared."""
+        for offset, data in pieces:
+            yield offset, data
+            length = data if isinstance(data, int) else len(data)
+            self._reported += length
+            progress.advance(0, length, path)
 
 
 def _differences(node: Node, status: os.stat_result, entry: int | bytes) -> Iterator[str]:
