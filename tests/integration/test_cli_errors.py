@@ -308,10 +308,17 @@ WITHOUT_REPOSITORY = {
     "config show",
     "config validate",
     "export-config",
+    "drill-history",
+    "jobs",
     "report create",
     "report criteria",
     "report keygen",
     "report verify",
+    "scheduler export",
+    "scheduler history",
+    "scheduler run",
+    "scheduler status",
+    "scheduler trigger",
 }
 """Commands that look at this machine, or at what the config file lists."""
 

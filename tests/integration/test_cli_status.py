@@ -53,6 +53,26 @@ def test_status_of_what_cannot_be_opened(cli: Cli) -> None:
     assert cli("status", "-d", "0").code == 2
 
 
+def test_status_knows_of_checks_by_the_command(cli: Cli) -> None:
+    assert cli("create", "data").code == 0
+    assert "Last check: none" in cli("status").out
+    assert cli("validate", "-s", "latest").code == 0  # of a part only
+    assert "Last check: none" in cli("status").out
+    assert cli("validate").code == 0
+    checked = cli.json("status").document["last_check"]
+    assert isinstance(checked, dict)
+    assert (checked["name"], checked["result"]) == ("standard", "valid")
+    for pack in (cli.folder / "repo/data").rglob("*"):
+        if pack.is_file():
+            pack.write_bytes(pack.read_bytes()[:-1])
+    assert cli("validate", "--full-check").code == 4
+    found = cli.json("status")
+    assert found.code == 5
+    checked = found.document["last_check"]
+    assert isinstance(checked, dict)
+    assert (checked["name"], checked["result"]) == ("thorough", "damaged")
+
+
 def test_status_goes_by_the_config_file(cli: Cli) -> None:
     (cli.folder / "c.yaml").write_text(
         "sources: [data, never]\nmonitoring: {max_rpo_minutes: 600}\n"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from holdfast import UsageError
@@ -90,6 +90,8 @@ def read(folder: str, name: str, text: str) -> Config:
     return load_config(path)
 
 
+@example({"repository": "/\x85"}, "yaml")  # PyYAML reads this as the end of a line
+@example({"exclude": ["a\u2028b"]}, "yaml")
 @given(files, st.sampled_from(["yaml", "json"]))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_r154_what_is_exported_is_read_back_the_same(values: dict[str, object], form: Form) -> None:

@@ -22,6 +22,8 @@ MASK = "***"
 
 _Instead: TypeAlias = Callable[[Place], str]
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+
 Form: TypeAlias = Literal["yaml", "json"]
 
 HARMLESS = frozenset(
@@ -91,7 +93,9 @@ def without_password(text: str) -> str:
 
 def as_yaml(values: object) -> str:
     """As YAML, in the order of the values."""
-    text: str = yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=100)
+    # PyYAML writes these as they are, and reads them as the end of a line.
+    is_safe = _BREAKS.search(json.dumps(values, ensure_ascii=False)) is None
+    text: str = yaml.safe_dump(values, allow_unicode=is_safe, sort_keys=False, width=100)
     return text
 
 

@@ -13,7 +13,7 @@ from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
 from holdfast.cli.params import RepositoryOptions, repository_options
 from holdfast.cli.telling import Audience, audience
-from holdfast.cli.text import escaped, print_table, size
+from holdfast.cli.text import count, escaped, print_table, size
 
 if TYPE_CHECKING:
     from holdfast import DRDrill, DrillConfig, DrillReport
@@ -150,7 +150,7 @@ def _tell(report: DrillReport, output: Output) -> None:
     _tell_errors(report)
     output.summary(*[f"advice: {each}" for each in report.recommendations])
     output.summary(
-        f"{report.files:,} files restored, {size(report.bytes)}; drill {report.drill_id}"
+        f"{count(report.files, 'file')} restored, {size(report.bytes)}; drill {report.drill_id}"
     )
 
 

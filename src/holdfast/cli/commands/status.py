@@ -13,7 +13,7 @@ from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import ExitCode, exit_code_of
 from holdfast.cli.output import Output
 from holdfast.cli.params import RepositoryOptions, repository_options
-from holdfast.cli.text import moment, print_table, size
+from holdfast.cli.text import count, moment, print_table, size
 
 if TYPE_CHECKING:
     from holdfast import Repository
@@ -171,8 +171,8 @@ def _tell(status: Status, output: Output) -> None:
     made = sum(each.snapshots for each in status.growth)
     output.summary(
         "",
-        f"{status.days} days: {made} snapshots, {size(added)} of new data, stored as "
-        f"{size(stored)}",
+        f"{count(status.days, 'day')}: {count(made, 'snapshot')}, {size(added)} of new data, "
+        f"stored as {size(stored)}",
     )
 
 

@@ -10,12 +10,13 @@ from holdfast import DamagedRepository, UsageError
 from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import CommandError, ExitCode
-from holdfast.cli.output import Output
+from holdfast.cli.output import Output, complain
 from holdfast.cli.params import RepositoryOptions, repository_options
 from holdfast.cli.text import count, escaped, size
+from holdfast.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
-    from holdfast import CheckReport, Finding
+    from holdfast import CheckReport, Finding, Repository
     from holdfast.platform.managers import Fault
 
 SHOWN_PATHS = 10
@@ -107,16 +108,35 @@ def _validate(connect: Connector, options: ValidateOptions, level: str) -> ExitC
 
 
 def _check(connect: Connector, options: ValidateOptions) -> CheckReport:
-    with (
-        connect.open(options["repository"], options["password_file"]) as repo,
-        progress_bar(connect.output, "validating") as progress,
-    ):
-        return repo.check(
-            options["snapshot"] or None,
-            options["read_data_subset"] or options["read_data"],
-            full=options["full_check"],
-            progress=progress,
-        )
+    with connect.open(options["repository"], options["password_file"]) as repo:
+        start, started_ns = SYSTEM_CLOCK.monotonic(), SYSTEM_CLOCK.now_ns()
+        with progress_bar(connect.output, "validating") as progress:
+            report = repo.check(
+                options["snapshot"] or None,
+                options["read_data_subset"] or options["read_data"],
+                full=options["full_check"],
+                progress=progress,
+            )
+        if not options["snapshot"]:
+            thorough = options["full_check"] or options["read_data"]
+            _keep(repo, report, started_ns, SYSTEM_CLOCK.monotonic() - start, thorough=thorough)
+    return report
+
+
+def _keep(
+    repo: Repository, report: CheckReport, started_ns: int, seconds: float, *, thorough: bool
+) -> None:
+    """Keep what was found for `status`, where that can be."""
+    from holdfast import BackupValidator, IntegrityLevel
+    from holdfast.platform.workspace import Workspace
+
+    level = IntegrityLevel.THOROUGH if thorough else IntegrityLevel.STANDARD
+    try:
+        with Workspace() as workspace:
+            validator = BackupValidator.on(repo, workspace, is_audited=False)
+            validator.keep(report, level, started_ns, seconds)
+    except UsageError as error:  # no home directory, or a file of the workspace is damaged
+        complain("warning", f"this check is not recorded: {error}")
 
 
 def _tell(report: CheckReport, output: Output) -> None:

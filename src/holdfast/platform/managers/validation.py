@@ -23,6 +23,7 @@ from holdfast.platform.managers.score import WEIGHTS, results_of
 from holdfast.platform.managers.validated import Fault, Validation
 
 if TYPE_CHECKING:
+    from holdfast.operations.check import CheckReport
     from holdfast.platform.audit import JSON
     from holdfast.progress import ProgressCallback
 
@@ -125,6 +126,24 @@ class BackupValidator(Manager):
         found.duration = clock.monotonic() - start
         self._keep(found)
         return found
+
+    def keep(
+        self, report: CheckReport, level: IntegrityLevel, started_ns: int, duration: float
+    ) -> None:
+        """Keep in the workspace what `Repository.check` found in all of the repository.
+
+        `status` and `list_validations` know of it then as of any validation.
+
+        Args:
+            report: what it found.
+            level: what it looked at, at least.
+            started_ns: when it began, nanoseconds since the Unix epoch.
+            duration: seconds.
+        """
+        found = Validation(self.repository.id, level, [], report.bytes_read > 0, started_ns)
+        _take(found, report)
+        found.duration = duration
+        self._keep(found)
 
     def validate_backup(
         self, backup_id: str, level: IntegrityLevel | str = IntegrityLevel.STANDARD
@@ -248,10 +267,7 @@ class BackupValidator(Manager):
             found.results = dict.fromkeys(WEIGHTS, None) | {"existence": False, "structure": False}
             found.errors.append(Fault(error.object, "damaged repository", error.problem))
             return
-        found.results = results_of(found.level, report.errors, everything=not found.snapshots)
-        found.errors += map(Fault.of, report.errors)
-        found.warnings += [Fault.of(each) for each in report.findings if not each.is_error]
-        found.bytes_read = report.bytes_read
+        _take(found, report)
         if not report.packs_read and found.results["content"]:
             found.results["content"] = None  # none was drawn, or none is in that part
 
@@ -327,3 +343,11 @@ def _check_room(size: int, scratch: str | os.PathLike[str] | None) -> None:
             f"restoring on trial takes {size:,} bytes, and {os.fspath(folder)} has {free:,}: name "
             "another folder (scratch), or a part of the snapshot"
         )
+
+
+def _take(found: Validation, report: CheckReport) -> None:
+    """Take what the engine found."""
+    found.results = results_of(found.level, report.errors, everything=not found.snapshots)
+    found.errors += map(Fault.of, report.errors)
+    found.warnings += [Fault.of(each) for each in report.findings if not each.is_error]
+    found.bytes_read = report.bytes_read
