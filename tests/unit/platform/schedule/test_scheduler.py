@@ -377,6 +377,7 @@ def test_r226_so_many_run_at_once_and_no_more(world: World) -> None:
 
 
 def test_r221_notifications_are_sent_as_a_job_wishes(world: World) -> None:
+    """Row R267."""
     world.add("0 0 * * *", name="silent", notification={"on_failure": False})
     world.add("0 0 * * *", name="both", notification={"email": ["a@b.c"], "on_success": True})
     world.add("0 0 * * *", name="usual")
