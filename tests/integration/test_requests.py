@@ -12,6 +12,8 @@ import pytest
 from holdfast.backend import MemoryBackend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
+from holdfast.platform.audit import AuditTrail
+from holdfast.platform.audit.trail import MOST_UNSEEN
 from holdfast.primitives.chunker import PROFILES
 from holdfast.store import CacheFolder, Settings, create_store, open_store
 from holdfast.testing.far import Far
@@ -32,6 +34,10 @@ ENDING = [
     *["put_if_absent snapshots", "delete sessions"],
 ]
 """F46 to F48: look at all of it afresh, commit, and clear the session away."""
+
+
+ANCHORING = ["put audit", "list config"]
+"""F58: the anchor, and whether its keys are still those in force."""
 
 
 class Place:
@@ -112,7 +118,7 @@ def test_an_unchanged_backup(place: Place) -> None:
 
 
 def test_the_first_backup_after_one_that_stored_something(place: Place) -> None:
-    """It takes in the index objects of that one, which were kept, and looks whether more came."""
+    """It takes in the index objects of that one, which were kept on this machine."""
 
     def backups() -> Far:
         (place.machine / "new").write_bytes(secrets.token_bytes(16))
@@ -120,9 +126,27 @@ def test_the_first_backup_after_one_that_stored_something(place: Place) -> None:
         return place.ask(lambda repo: repo.backup(place.source))
 
     asked = place.steady(backups).asked()
-    middle = [*BEGINNING[:-1], "list index", BEGINNING[-1]]
-    assert asked == [*OPENING, *CHOOSING, *middle, *ENDING]
-    assert len(asked) <= 20
+    assert asked == [*OPENING, *CHOOSING, *BEGINNING, *ENDING]
+
+
+def test_the_anchor_of_the_audit_trail(place: Place) -> None:
+    """One that a look precedes, one each without, and a look again."""
+    trail = AuditTrail(place.machine / "audit.log")
+
+    def anchor() -> list[str]:
+        trail.record("backup")
+        asked = place.ask(lambda repo: trail.anchor(repo, quick=True)).asked()
+        assert asked[: len(OPENING)] == OPENING
+        return asked[len(OPENING) :]
+
+    assert anchor() == ["list audit", *ANCHORING]
+    for _ in range(MOST_UNSEEN):
+        assert anchor() == ANCHORING
+    drops = ["delete audit"] * (MOST_UNSEEN + 1)
+    seen = anchor()
+    assert [each for each in seen if each == "delete audit"] == drops
+    assert seen.count("list audit") == 1
+    assert len([*OPENING, *CHOOSING, *BEGINNING, *ENDING, *ANCHORING]) <= 20
 
 
 def test_the_restore_of_one_small_file(place: Place) -> None:

@@ -50,6 +50,9 @@ _NOTED = frozenset({"create", "tag", "forget", "undelete", "restore", "copy", "r
 _READ_ONLY = frozenset({"restore", "dump", "validate"})
 """Those of them that write nothing to the repository."""
 
+_ROUTINE = frozenset({"create"})
+"""Those of them that are done so often that every request counts."""
+
 _UNTOLD = frozenset(
     {"repository", "further_storage_option", "other_storage_option", "new_password_command"}
 )
@@ -145,7 +148,7 @@ class Deeds:
         if verb not in _READ_ONLY:
             for each in self._opened:
                 if each.role in _written(verb):
-                    trail.anchor(each.repository)
+                    trail.anchor(each.repository, quick=verb in _ROUTINE)
 
     def _entries(self, verb: str, outcome: BaseException | int | None) -> Iterator[_Deed]:
         """What there is to record of a command."""

@@ -33,7 +33,7 @@ class Anchoring(Connection):
             UnsupportedRepository: this version cannot write here, or the keys were changed since
                 the repository was opened.
         """
-        self._store.check_current()
+        self._store.check_writable()  # whether the keys are current is seen behind the put
         anchor = AuditAnchor(
             name="",
             trail=trail,

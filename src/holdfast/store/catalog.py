@@ -89,10 +89,13 @@ class Catalog:
                 saved = len(self._names)
             self._forget(listed)
             news = sorted(listed.keys() - self._names - self.problems.keys())
-            if not news:  # else more may have come, merged from what has gone meanwhile
+            if not news:
                 break
+            are_ours = all(self._metadata.has(name, 0) for name in news)
             self._add([listed[name] for name in news])
             taken_in += news
+            if are_ours:  # else more may have come, merged from what has gone meanwhile
+                break
         self._loaded = True
         if self._cache and self._is_exact and len(self._names) > saved:
             self._cache.save(frozenset(self._names), self.table)

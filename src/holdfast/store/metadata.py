@@ -174,6 +174,10 @@ class MetadataCache:
                 sealed = data[part.offset : part.offset + part.stored]
                 self.put(object_name(pack.name), part.offset, sealed)
 
+    def has(self, name: str, offset: int) -> bool:
+        """Whether there is a copy of a part of an object."""
+        return self._folder is not None and self._path(self._folder, name, offset).exists()
+
     def drop(self, name: str, offset: int) -> None:
         """Keep no copy any more; there may be none."""
         if self._folder is not None:

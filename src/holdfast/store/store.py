@@ -119,7 +119,7 @@ class Store:
             UnsupportedRepository: this version cannot write here, or the settings or keys were
                 changed since the repository was opened.
         """
-        self._check_writable()
+        self.check_writable()
         if f"config/{newest_config(self.backend)}" != self._config_name:
             raise UnsupportedRepository(
                 "the repository's settings were changed since it was opened: open it again"
@@ -157,14 +157,15 @@ class Store:
 
     def announce(self, about: Mapping[str, object]) -> Session:
         """A session that writes neither packs nor a snapshot, begun."""
-        self._check_writable()
+        self.check_writable()
         return Session(self.backend, self.keys, self._clock, about)
 
     def pause(self, seconds: float) -> None:
         """Let time pass."""
         self._clock.wait(threading.Event(), seconds)
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Refuse to write what this version cannot (UnsupportedRepository); asks for nothing."""
         self.check_usable()
         if not self._config_name:
             raise UnsupportedRepository(
@@ -202,7 +203,7 @@ class Store:
             UnsupportedRepository: it uses something that this version cannot write.
             AccessDenied: the storage is read-only.
         """
-        self._check_writable()
+        self.check_writable()
         repository = Repository(
             self.backend,
             self.keys,

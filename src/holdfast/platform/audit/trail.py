@@ -33,6 +33,7 @@ from holdfast.platform.audit.lines import (
     reading,
     tail,
 )
+from holdfast.platform.audit.notes import AnchorNote, AnchorNotes
 from holdfast.platform.audit.redact import redacted
 from holdfast.platform.audit.writing import append_entry
 from holdfast.primitives.hashing import digest_of
@@ -46,6 +47,9 @@ _log = logging.getLogger(__name__)
 _audit = logging.getLogger("audit")
 
 PROGRAM = f"holdfast {__version__}"
+
+MOST_UNSEEN = 16
+"""Anchors that are put into a repository without a look at those that are there."""
 
 
 class AuditTrail:
@@ -181,7 +185,7 @@ class AuditTrail:
             chain.take(line)
         return chain.finish()
 
-    def anchor(self, repository: Repository) -> AuditAnchor | None:
+    def anchor(self, repository: Repository, *, quick: bool = False) -> AuditAnchor | None:
         """Put into a repository how far the trail has come.
 
         Anchors of before, which say less, are removed where that is allowed. One that says
@@ -190,13 +194,16 @@ class AuditTrail:
 
         Args:
             repository: an open one.
+            quick: do not look at the anchors of before, which costs more requests than all the
+                rest of an unchanged backup; unless this machine remembers none there, has put 16
+                since a look, or remembers one with which the trail does not agree.
 
         Returns:
             The anchor that is there now. None if nothing was recorded yet, and where it could not
             be put: nobody's work fails for that, and the next one makes up for it.
         """
         try:
-            return self._anchor(repository)
+            return self._anchor(repository, quick=quick)
         except AccessDenied as error:
             _log.debug("%s: the audit trail is not anchored: %s", repository.location, error)
         except (BackendError, RepositoryError, UsageError) as error:
@@ -205,7 +212,7 @@ class AuditTrail:
             _log.warning("%s: the audit trail cannot be read: %s", self.file, error.strerror)
         return None
 
-    def _anchor(self, repository: Repository) -> AuditAnchor | None:
+    def _anchor(self, repository: Repository, *, quick: bool) -> AuditAnchor | None:
         head, trail = self.head(), self.id
         if head is None:
             return None
@@ -214,6 +221,28 @@ class AuditTrail:
                 f"{self.file} does not begin with its id: run `holdfast audit verify`, and keep "
                 "the file elsewhere to begin a new one"
             )
+        notes = AnchorNotes(self.file)
+        last = notes.last(repository.id)
+        if quick and last is not None and self._continues(last, trail, head.sequence):
+            unseen = last.unseen + 1
+            anchor = repository.anchor_audit(trail, head.sequence, head.hash, place=str(self.file))
+        else:
+            unseen = 0
+            anchor = self._anchor_in_place(repository, trail, head)
+        notes.put(repository.id, AnchorNote(trail, anchor.sequence, anchor.digest, unseen))
+        return anchor
+
+    def _continues(self, last: AnchorNote, trail: str, sequence: int) -> bool:
+        """Whether the trail has only grown since an anchor, which needs no look at the others."""
+        return (
+            last.trail == trail
+            and last.sequence < sequence
+            and last.unseen < MOST_UNSEEN
+            and self._has(last)
+        )
+
+    def _anchor_in_place(self, repository: Repository, trail: str, head: AuditEntry) -> AuditAnchor:
+        """Put an anchor in the place of those that are there."""
         anchors = repository.audit_anchors(trail)
         newest = next(anchors, None)
         if newest is not None and newest.sequence >= head.sequence and self._has(newest):
@@ -240,7 +269,7 @@ class AuditTrail:
                 _log.debug("the anchors of before stay: %s", error)
                 return
 
-    def _has(self, anchor: AuditAnchor) -> bool:
+    def _has(self, anchor: AuditAnchor | AnchorNote) -> bool:
         """Whether the trail has the entry that an anchor tells of."""
         with reading(self.file) as stream:
             if stream is not None:

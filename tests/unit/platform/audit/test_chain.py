@@ -163,16 +163,33 @@ def test_a_new_anchor_takes_the_place_of_the_old_one(
     assert AuditTrail(trail.file.parent / "none").anchor(repository) is None
 
 
+@pytest.mark.parametrize(("quick", "more"), [(False, 1), (True, 1), (True, 5)])
 def test_an_anchor_that_contradicts_the_trail_stays_and_is_told_of(
-    trail: AuditTrail, repository: Repository, caplog: pytest.LogCaptureFixture
+    trail: AuditTrail,
+    repository: Repository,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    quick: bool,
+    more: int,
 ) -> None:
     old = trail.anchor(repository)
     rewritten(trail, lines_of(trail)[:-2])
-    trail.record("backup")
-    assert trail.anchor(repository) is not None
+    for _ in range(more):
+        trail.record("backup")
+    assert trail.anchor(repository, quick=quick) is not None
     assert "it was cut off or rewritten" in caplog.text
     assert old in list(repository.audit_anchors())
-    assert [line for line, _ in problems(trail, repository)] == [0]
+    assert len(problems(trail, repository)) == 1
+
+
+def test_notes_that_make_no_sense_are_done_without(
+    trail: AuditTrail, repository: Repository
+) -> None:
+    for notes in (b"[", b"[1]", b'{"%b": [1, "a"]}' % repository.id.encode(), b"\xff"):
+        trail.record("backup")
+        trail.file.with_name(f"{trail.file.name}.anchors").write_bytes(notes)
+        latest = trail.anchor(repository, quick=True)
+        assert list(repository.audit_anchors()) == [latest]
 
 
 def test_who_may_only_add_anchors_all_the_same(trail: AuditTrail) -> None:
