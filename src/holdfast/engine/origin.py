@@ -76,8 +76,10 @@ def counted(source: Source, parent: Snapshot | None, progress: Progress) -> Iter
         return
 
     def count(stop: threading.Event) -> tuple[int, int] | None:
+        from holdfast.filesystem.counter import count_aside
+
         try:
-            return source.scan_totals(stop)
+            return count_aside(source, stop)
         except OSError as error:
             _log.info("how much there is to do cannot be counted: %s", error)
             return None

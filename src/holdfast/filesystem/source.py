@@ -40,6 +40,7 @@ class LocalSource:
 
     Attributes:
         roots: the roots that exist, as absolute paths, sorted, each once.
+        rules: what is left out.
         problems: one for each root that does not exist or cannot be reached.
 
     Raises:
@@ -50,6 +51,7 @@ class LocalSource:
         wanted = sorted({_absolute(root) for root in roots})
         if not wanted:
             raise UsageError("nothing was named to back up")
+        self.rules = rules
         self._exclusion = Exclusion(rules)
         self.problems: list[Problem] = []
         self.roots: list[bytes] = []

@@ -76,12 +76,10 @@ class Child:
         if self._is_ready or process is None:
             return self._is_ready
         try:
-            pipe = _pipe(process.stdout)
-            poll = select.poll()  # not `select`, which refuses descriptors from 1024 on
-            poll.register(pipe, select.POLLIN)
-            if not poll.poll(wait * 1000):
+            if not self.has_answer(wait):
                 return False
-            is_there = pipe.read(len(_GREETING)) == _GREETING
+            # Not by way of the buffer, in which an answer that is there already would not be seen.
+            is_there = os.read(_pipe(process.stdout).fileno(), len(_GREETING)) == _GREETING
         except (OSError, ValueError) as error:  # another thread has given it up meanwhile
             self._give_up(error)
             return False
@@ -90,6 +88,15 @@ class Child:
             return False
         self._is_ready = True
         return True
+
+    def has_answer(self, wait: float = 0.0) -> bool:
+        """Whether it has written something, or has ended; waits at most so many seconds."""
+        process = self._process
+        if process is None:
+            return False
+        poll = select.poll()  # not `select`, which refuses descriptors from 1024 on
+        poll.register(_pipe(process.stdout), select.POLLIN)
+        return bool(poll.poll(wait * 1000))
 
     @property
     def pid(self) -> int | None:
@@ -118,6 +125,29 @@ class Child:
         if answer is None:
             self._give_up("it ended")
         return answer
+
+    def answer(self) -> object:
+        """The answer to the first message, when it is there; None when it was given up.
+
+        For a helper that is not asked anything else.
+        """
+        process = self._process
+        if process is None:
+            return None
+        try:
+            answer = receive(_pipe(process.stdout))
+        except (OSError, ValueError) as error:
+            self._give_up(error)
+            return None
+        if answer is None:
+            self._give_up("it ended")
+        return answer
+
+    def kill(self) -> None:
+        """End it at once, as nobody wants to know its answer any more."""
+        if self._process is not None:
+            self._process.kill()
+        self.close()
 
     def close(self) -> None:
         """End it, when no thread asks it any more."""
