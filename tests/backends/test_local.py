@@ -187,6 +187,7 @@ def test_a_link_is_replaced_not_written_through(
     assert backend.get("a") == b"x"
 
 
+@pytest.mark.fault(20)
 def test_a_truncated_file_is_an_error_not_fewer_bytes(backend: LocalBackend, root: Path) -> None:
     backend.put("data/a", bytes(100))
     os.truncate(root / "data/a", 60)
@@ -268,6 +269,7 @@ def trace(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize(("verb", "publish"), [("put", "rename"), ("put_if_absent", "link")])
 def test_bytes_are_durable_before_the_name_and_the_name_before_the_return(
     backend: LocalBackend, trace: list[str], verb: str, publish: str
@@ -299,6 +301,18 @@ def test_a_folder_made_by_a_crashed_writer_is_made_durable(
     (root / "data/3f").mkdir(parents=True)
     backend.put("data/3f/a", b"x")
     assert trace[:2] == ["fsync ", "fsync /data"]
+
+
+def test_a_deletion_is_durable_where_something_might_come_back(
+    backend: LocalBackend, trace: list[str]
+) -> None:
+    names = ("keys/a", "snapshots/a", "labels/a/b", "a", "data/3f/a", "index/a", "sessions/a")
+    for name in names:
+        backend.put(name, b"x")
+    trace.clear()
+    for name in names:
+        backend.delete(name)
+    assert trace == ["fsync /keys", "fsync /snapshots", "fsync /labels/a", "fsync "]
 
 
 def test_short_writes_go_on(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,6 +472,7 @@ def _mounted(place: Path, *arguments: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("verb", ["put", "put_if_absent"])
 def test_a_full_disk(backend: LocalBackend, root: Path, verb: str) -> None:
     root.mkdir()
@@ -474,6 +489,7 @@ def test_a_full_disk(backend: LocalBackend, root: Path, verb: str) -> None:
         backend.close()
 
 
+@pytest.mark.fault(23)
 def test_a_read_only_file_system(backend: LocalBackend, root: Path, tmp_path: Path) -> None:
     backend.put("data/a", b"x")
     view = tmp_path / "view"
@@ -490,6 +506,7 @@ def test_a_read_only_file_system(backend: LocalBackend, root: Path, tmp_path: Pa
         reader.close()
 
 
+@pytest.mark.fault(22)
 def test_an_unmounted_storage_never_looks_empty(backend: LocalBackend, root: Path) -> None:
     root.mkdir()
     with _mounted(root, "-t", "tmpfs", "-o", "size=1m", "none"):
@@ -623,6 +640,7 @@ PUT = """
 """
 
 
+@pytest.mark.fault(5, 16)
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [

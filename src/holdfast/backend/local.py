@@ -19,7 +19,7 @@ import threading
 import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.backend.base import Buffer, Capabilities, Leftover, ObjectInfo
 from holdfast.backend.durable import (
@@ -63,6 +63,11 @@ _KINDS: dict[int, tuple[type[BackendError], str]] = {
     errno.ENOSPC: (StorageFull, _ROOM),
     errno.EDQUOT: (StorageFull, _ROOM),
 }
+
+
+_MAY_COME_BACK: Final = frozenset({"data", "gc", "index", "sessions"})
+"""Folders of what is deleted when nobody needs it: what a power cut brings back there is garbage,
+and goes another time. Anything else is gone once its deletion was reported, such as a key slot."""
 
 
 class LocalBackend:
@@ -149,10 +154,12 @@ class LocalBackend:
     def delete(self, name: str) -> None:
         """See `Backend.delete`."""
         check_name(name)
-        # Not synced: only what nobody needs is deleted, so a name that a power cut brings back
-        # is garbage and goes with the next sweep; syncing would cost a disk access per object.
         with _reading(name):
             os.unlink(name, dir_fd=self._open_root())
+        folder, _, _ = name.rpartition("/")
+        if folder.partition("/")[0] not in _MAY_COME_BACK:
+            with _writing(name):
+                sync_folder_at(folder or ".", self._open_root())
 
     def leftovers(self) -> Iterator[Leftover]:
         """See `Sweepable.leftovers`."""

@@ -5,6 +5,7 @@ Memory is one buffer that is filled over and over; what a chunk keeps is copied 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
@@ -71,7 +72,8 @@ class Ingest:
     ) -> tuple[int, Content | None]:
         """Store a regular file; returns the bytes that were read, holes counted, and its content.
 
-        Never more than its status says is read: whoever calls looks whether the file has changed.
+        Never more than its status says is read, unless it says that there is nothing (see
+        `pour_file`): whoever calls looks whether the file has changed.
 
         Args:
             descriptor: open for reading.
@@ -83,7 +85,7 @@ class Ingest:
         """
         size = status.st_size
         owner = status.st_uid
-        if size <= self.small:
+        if 0 < size <= self.small:
             try:
                 data = os.pread(descriptor, size, 0)
             except OSError as error:
@@ -106,6 +108,13 @@ class Ingest:
 
     def _cutting(self, group: Group, builder: ContentBuilder) -> _Cutting:
         return _Cutting(self._saver, self._chunker, group, builder)
+
+
+MOST_UNSIZED = 16 << 20
+"""Most bytes of a file that says that it is empty; one with more is a problem of the source."""
+
+_PAGES = 1 << 16
+"""Most bytes that are asked for at once of a file of ``/proc``, some of which allocate as much."""
 
 
 class Sink(Protocol):
@@ -151,9 +160,13 @@ def pour_file(
 ) -> int:
     """Read a file into a sink, holes as such; returns the bytes that were read, holes counted.
 
+    A file that is empty by its status is read to its end all the same: those of ``/proc``, and of
+    FUSE file systems that do not know the size before they are asked for the content, say so. But
+    some of ``/proc`` have no end to speak of, so there is a limit (`MOST_UNSIZED`).
+
     Args:
         descriptor: open for reading.
-        status: its status, from just before; never more than it says is read.
+        status: its status, from just before; never more than it says is read, unless that is 0.
         tell: told, every few MiB, of the bytes that were read.
         buffer: for `pour`.
         sink: takes them.
@@ -161,6 +174,8 @@ def pour_file(
     Raises:
         Unreadable: the file fails.
     """
+    if not status.st_size:
+        return pour(_filling_unsized(descriptor, tell), buffer, sink)
     total = 0
     for offset, length, is_hole in _extents(descriptor, status):
         count = length
@@ -214,6 +229,19 @@ def _filling(descriptor: int, offset: int, length: int, tell: Tell | None) -> Fi
         return count
 
     return fill
+
+
+def _filling_unsized(descriptor: int, tell: Tell | None) -> Fill:
+    """A function that fills buffers from a file that says that it is empty, up to the limit."""
+    fill = _filling(descriptor, 0, MOST_UNSIZED + 1, tell)
+
+    def checked(buffer: memoryview, done: int) -> int:
+        if done > MOST_UNSIZED:
+            what = f"it says that it is empty, and has more than {MOST_UNSIZED >> 20} MiB"
+            raise Unreadable(OSError(errno.EFBIG, what))
+        return fill(buffer[:_PAGES], done)
+
+    return checked
 
 
 def _extents(descriptor: int, status: os.stat_result) -> Iterator[Extent]:

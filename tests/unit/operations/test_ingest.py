@@ -11,7 +11,14 @@ import pytest
 
 from holdfast.model.content import ContentBuilder, iter_items
 from holdfast.model.node import Content
-from holdfast.operations.ingest import BUFFER_SIZE, LARGE, Group, Ingest, Unreadable
+from holdfast.operations.ingest import (
+    BUFFER_SIZE,
+    LARGE,
+    MOST_UNSIZED,
+    Group,
+    Ingest,
+    Unreadable,
+)
 from holdfast.primitives.chunker import PROFILES, ChunkerParams
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import MemoryBlobs
@@ -60,6 +67,7 @@ def content_of(found: tuple[int, Content | None], saver: Saver) -> bytes:
     )
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize(
     "size",
     [
@@ -81,6 +89,7 @@ def test_a_file_of_any_size_comes_back(tmp_path: Path, size: int) -> None:
     assert sum(saver.lengths) == size
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("data", [b"\0" * 3_000_000, b"a" * 3_000_000], ids=["zeros", "letters"])
 def test_data_without_any_variety_is_cut_at_the_longest(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "file").write_bytes(data)
@@ -147,6 +156,7 @@ def test_holes_are_neither_read_nor_stored(tmp_path: Path) -> None:
     assert last in stored
 
 
+@pytest.mark.fault(41)
 def test_a_file_that_is_all_hole_has_no_blob(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.truncate(TERABYTE)
@@ -206,6 +216,29 @@ def test_never_more_is_read_than_the_status_says(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.fault(45)
+@pytest.mark.parametrize("size", [1, 3000, (1 << 16) + 1, MOST_UNSIZED])
+def test_what_says_that_it_is_empty_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "file").write_bytes(noise(size))
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    saver = Saver()
+    found = Ingest(saver, DEFAULT, SEED).file(descriptor, (tmp_path / "empty").stat())
+    os.close(descriptor)
+    assert found[0] == size
+    assert content_of(found, saver) == noise(size)
+
+
+@pytest.mark.fault(45)
+def test_what_says_that_it_is_empty_and_has_no_end_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    descriptor = os.open("/dev/zero", os.O_RDONLY)
+    with pytest.raises(Unreadable, match="more than 16 MiB") as caught:
+        Ingest(Saver(), DEFAULT, SEED).file(descriptor, (tmp_path / "empty").stat())
+    os.close(descriptor)
+    assert caught.value.error.errno == errno.EFBIG
+
+
 @pytest.mark.parametrize(("before", "after"), [(100, 40), (100, 0), (200_000, 70_000)])
 def test_a_file_that_became_shorter_gives_what_there_is(
     tmp_path: Path, before: int, after: int
@@ -222,6 +255,7 @@ def test_a_file_that_became_shorter_gives_what_there_is(
     assert content_of(found, saver) == noise(before)[:after]
 
 
+@pytest.mark.fault(16, 36)
 @pytest.mark.parametrize("size", [100, 200_000])
 def test_a_file_that_cannot_be_read_is_told_apart_from_a_storage_that_fails(
     tmp_path: Path, size: int

@@ -113,7 +113,7 @@ class SourceReader:
         except OSError:
             return None
         try:
-            data = os.pread(descriptor, size, 0)
+            data = os.pread(descriptor, size + 1, 0)  # one more: see `pour_file`
             after = os.fstat(descriptor)
             if len(data) != size or not _is_as_listed(status, after):
                 return None
@@ -183,7 +183,8 @@ class SourceReader:
         while True:
             size, content = store(descriptor, status, self._tell if attempt == 1 else None)
             after = _status(descriptor)
-            is_stable = size == status.st_size and unchanged_since(status, after)
+            has_all = size == status.st_size or not status.st_size
+            is_stable = has_all and unchanged_since(status, after)
             if is_stable or attempt == READ_ATTEMPTS:
                 return after, size, content, is_stable
             status = after

@@ -134,7 +134,7 @@ class JointIngest:
         parts: list[_Part] = []
         for (seed, params), chunker in self._chunkers.items():
             alike = [lane for lane in lanes if (lane.seed, lane.chunker) == (seed, params)]
-            if alike and status.st_size <= params.min_size:
+            if alike and 0 < status.st_size <= params.min_size:
                 parts.append(_Whole(alike, group))
             elif alike:
                 parts.append(_Cut(alike, group, chunker))
