@@ -56,6 +56,7 @@ def test_read_only_reads(memory: MemoryBackend) -> None:
         backend.get("data/b")
 
 
+@pytest.mark.fault(23)
 def test_read_only_refuses_to_write(memory: MemoryBackend) -> None:
     backend = ReadOnly(memory)
     with pytest.raises(AccessDenied) as put:

@@ -144,6 +144,7 @@ def test_the_config_is_written_last_and_only_if_absent(tmp_path: Path) -> None:
         new_store(tmp_path)
 
 
+@pytest.mark.fault(1)
 @pytest.mark.format("F3", "F7")
 def test_a_crash_before_the_config_leaves_no_repository(tmp_path: Path) -> None:
     plan = Fail(lambda call: call.verb == "put_if_absent", KeyboardInterrupt)
@@ -174,6 +175,7 @@ def test_the_ids_of_blobs_are_keyed(place: Path) -> None:
     assert found["payload"] == hashing.keyed(reader.derive(keys.dedup, "data id"), content)
 
 
+@pytest.mark.fault(15)
 @pytest.mark.format("F6")
 def test_a_password_is_nfc_and_bytes_are_as_they_are(tmp_path: Path) -> None:
     store = new_store(tmp_path)
@@ -458,6 +460,7 @@ def test_no_salt_occurs_twice_in_a_repository(tmp_path: Path) -> None:
     assert len(set(salts)) == len(salts)
 
 
+@pytest.mark.fault(13)
 @pytest.mark.format("F12")
 @pytest.mark.parametrize("folder", ["snapshots", "index"])
 def test_an_object_under_another_name_does_not_open(place: Path, folder: str) -> None:
@@ -495,6 +498,7 @@ def test_an_object_of_another_type_does_not_open(place: Path, type_: ObjectType)
     assert_both_refuse(place)
 
 
+@pytest.mark.fault(13)
 @pytest.mark.format("F12")
 def test_an_object_of_another_repository_does_not_open(place: Path) -> None:
     keys = reopened(place).keys
@@ -646,6 +650,7 @@ def test_a_config_byte_by_byte(place: Path) -> None:
     }
 
 
+@pytest.mark.fault(51)
 @pytest.mark.format("F14")
 @pytest.mark.parametrize("plain", [{"version": 2}, {"version": 0}, {"read": ["parity"]}])
 def test_another_version_and_unknown_features_are_refused(
@@ -658,6 +663,7 @@ def test_another_version_and_unknown_features_are_refused(
         reopened(place)
 
 
+@pytest.mark.fault(51)
 @pytest.mark.format("F14")
 def test_compatible_features_are_ignored_and_unknown_ones_of_writers_make_it_read_only(
     place: Path,

@@ -72,6 +72,7 @@ def test_the_input_is_what_it_was() -> None:
     assert hashing.digest(DATA).hex() == expected
 
 
+@pytest.mark.fault(52)
 @pytest.mark.format("F16")
 @pytest.mark.parametrize("profile", CUTS)
 def test_the_cut_points_of_a_profile(profile: str) -> None:
@@ -134,6 +135,7 @@ def test_the_keys(purpose: str) -> None:
         assert KEYS.from_master(purpose).hex() == PURPOSES[purpose]
 
 
+@pytest.mark.fault(52)
 @pytest.mark.format("F5")
 def test_the_ids_of_blobs() -> None:
     ids = {kind: hashing.keyed(blob_key(KEYS, kind), b"hello").hex() for kind in Kind}

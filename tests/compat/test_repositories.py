@@ -41,6 +41,7 @@ def test_there_are_some() -> None:
     assert all(sum(map(len, objects(place).values())) < 100_000 for place in KEPT)
 
 
+@pytest.mark.fault(52)
 @each_kept
 @pytest.mark.parametrize("password", PASSWORDS, ids=["text", "bytes"])
 def test_both_read_all_of_it(place: Path, password: str | bytes) -> None:
@@ -83,6 +84,7 @@ def test_snapshots_keep_what_they_said(place: Path) -> None:
     }
 
 
+@pytest.mark.fault(52)
 @each_kept
 def test_the_same_contents_are_not_stored_again(place: Path, tmp_path: Path) -> None:
     # Keys, cut points, ids, pages and lists are as they were, or nothing would be deduplicated.

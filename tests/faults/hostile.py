@@ -203,6 +203,15 @@ def read(trial: Trial) -> int:
     return 0
 
 
+def listed(trial: Trial) -> int:
+    """Go through it as a file system, and read what is there."""
+    files = trial.repo.fs(trial.forged)
+    for path, info in files.find("/", withdirs=True, detail=True).items():
+        if info["type"] == "file":
+            files.cat_file(path, 0, MIB)
+    return 0
+
+
 def dumped(trial: Trial, archive: Literal["tar", "zip"]) -> int:
     with io.BufferedWriter(Nothing()) as output:
         return len(trial.repo.dump(trial.forged, "/", output, archive=archive).skipped)
@@ -239,6 +248,15 @@ VERBS: dict[str, Verb] = {
     "find": lambda trial: shown(trial.repo.find("*", snapshots=[trial.forged])),
     "diff": lambda trial: shown(trial.repo.diff(trial.sound, trial.forged)),
     "stats": lambda trial: trial.repo.stats([trial.forged]).missing,
+    "history": lambda trial: shown(
+        trial.repo.history("/name", snapshots=[trial.sound, trial.forged])
+    ),
+    "grep": lambda trial: shown(trial.repo.grep("x", snapshots=[trial.forged])),
+    "timeline": lambda trial: shown(trial.repo.timeline()),
+    "usage": lambda trial: shown([trial.repo.usage(snapshots=[trial.forged])]),
+    "compare": lambda trial: shown(trial.repo.compare(trial.forged, trial.scratch)),
+    "anomalies": lambda trial: shown(trial.repo.anomalies(snapshots=[trial.forged])),
+    "fs": listed,
     "tar": lambda trial: dumped(trial, "tar"),
     "zip": lambda trial: dumped(trial, "zip"),
     "plan": planned,

@@ -116,6 +116,7 @@ def expect_all_restore(
     assert report.valid, report.findings
 
 
+@pytest.mark.fault(25)
 def test_processes_back_up_into_one_repository_at_once(tmp_path: Path) -> None:
     holdfast.init(tmp_path / "repo", password="password", pack_size=1 << 20, cache=False).close()
     for number in range(WRITERS):
@@ -157,6 +158,7 @@ def test_processes_back_up_into_one_repository_at_once(tmp_path: Path) -> None:
         assert repo.backup(sources[0]).data_added < 10_000
 
 
+@pytest.mark.fault(25, 50)
 def test_threads_share_one_repository(tmp_path: Path) -> None:
     repo = holdfast.init(tmp_path / "repo", password="password", pack_size=1 << 20, cache=False)
     for number in range(WRITERS):
@@ -216,6 +218,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.fault(50)
 def test_a_repository_is_not_used_across_a_fork(place: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK, place / "repo", place / "data"],
@@ -260,6 +263,7 @@ def resumed(writer: subprocess.Popen[str]) -> tuple[int, str]:
     return writer.returncode, errors
 
 
+@pytest.mark.fault(27)
 def test_a_backup_that_was_suspended_goes_on(place: Path) -> None:
     writer = suspended(place)
     with holdfast.open(place / "repo", password="password", cache=False) as repo:
@@ -272,6 +276,7 @@ def test_a_backup_that_was_suspended_goes_on(place: Path) -> None:
         expect_all_restore(repo, made, place / "restored")
 
 
+@pytest.mark.fault(27)
 def test_a_suspended_backup_whose_session_was_cleared_away_fails(place: Path) -> None:
     writer = suspended(place)
     for session in listed(place, "sessions"):
@@ -282,6 +287,7 @@ def test_a_suspended_backup_whose_session_was_cleared_away_fails(place: Path) ->
     expect_one_snapshot_and_a_working_repository(place)
 
 
+@pytest.mark.fault(27)
 def test_a_suspended_backup_that_was_declared_dead_fails(place: Path) -> None:
     writer = suspended(place)
     with holdfast.open(place / "repo", password="password", cache=False) as repo:
@@ -307,6 +313,7 @@ def expect_one_snapshot_and_a_working_repository(place: Path) -> None:
         expect_all_restore(repo, made, place / "restored")
 
 
+@pytest.mark.fault(23)
 def test_a_repository_that_may_only_be_read_is_read_and_refuses_backups_early(
     place: Path,
 ) -> None:

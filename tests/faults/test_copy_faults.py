@@ -132,6 +132,7 @@ def attempts(
         yield number, after, is_done
 
 
+@pytest.mark.fault(3)
 @alike
 @failures
 def test_a_target_that_fails_gets_a_whole_copy_or_none(
@@ -256,6 +257,7 @@ def test_packs_that_are_condemned_during_a_copy_are_not_built_upon(
         assert report.valid, (number, report.findings)
 
 
+@pytest.mark.fault(3)
 @failures
 def test_a_rewrite_that_fails_leaves_the_old_snapshot_or_both(
     plan: Callable[[int], Fail], tmp_path: Path

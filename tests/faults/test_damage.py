@@ -147,6 +147,7 @@ def flips(data: bytes) -> Iterator[bytes]:
         yield data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("kind", ["index", "snapshots"])
 def test_every_flipped_byte_of_a_small_object_is_contained_and_named(
     case: Case, kind: str, stride: Stride
@@ -173,6 +174,7 @@ def test_every_flipped_byte_of_a_small_object_is_contained_and_named(
                 assert [damage.object for damage in damages] == [name]
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("kind", ["config", "keys"])
 def test_every_flipped_byte_of_what_it_takes_to_open_is_a_typed_error(
     case: Case, kind: str
@@ -220,6 +222,7 @@ def assert_restores(case: Case, repository: Repository, target: Path) -> None:
         assert set(found) <= set(contents)
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("seed", range(4))
 def test_packs_that_are_flipped_anywhere_are_contained_and_named(
     case: Case, tmp_path: Path, seed: int
@@ -241,6 +244,7 @@ def test_packs_that_are_flipped_anywhere_are_contained_and_named(
             assert {finding.object for finding in report.errors} == {name}
 
 
+@pytest.mark.fault(7)
 def test_every_byte_of_a_packs_ends_is_contained_and_named(case: Case, stride: Stride) -> None:
     """Header, trailer and footer: what a check without reading the data looks at.
 
@@ -273,6 +277,7 @@ SHAPES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_truncated_or_extended_is_contained_and_named(
@@ -292,6 +297,7 @@ def test_what_is_truncated_or_extended_is_contained_and_named(
         assert_named(repository.check(read_data=True), name)
 
 
+@pytest.mark.fault(9)
 def test_a_missing_pack_is_named_with_what_it_hurts(case: Case, tmp_path: Path) -> None:
     for name in case.names("data"):
         backend = copied(case.backend)
@@ -305,6 +311,7 @@ def test_a_missing_pack_is_named_with_what_it_hurts(case: Case, tmp_path: Path) 
         assert {hurt.snapshot for hurt in finding.hurts} == set(case.snapshots) - whole
 
 
+@pytest.mark.fault(10)
 def test_a_missing_index_object_is_told_by_its_packs(case: Case, tmp_path: Path) -> None:
     for name in case.names("index"):
         backend = copied(case.backend)
@@ -320,6 +327,7 @@ def test_a_missing_index_object_is_told_by_its_packs(case: Case, tmp_path: Path)
         assert unindexed <= set(case.names("data"))
 
 
+@pytest.mark.fault(11)
 def test_a_missing_snapshot_is_as_if_it_was_forgotten(case: Case) -> None:
     for name in case.names("snapshots"):
         backend = copied(case.backend)
@@ -329,6 +337,7 @@ def test_a_missing_snapshot_is_as_if_it_was_forgotten(case: Case) -> None:
         assert repository.check(read_data=True).valid
 
 
+@pytest.mark.fault(14)
 def test_without_config_or_key_nothing_opens_and_the_error_says_what_to_do(case: Case) -> None:
     for kind, message in (("config", "copy of it"), ("keys", "copy of it")):
         backend = copied(case.backend)
@@ -343,6 +352,7 @@ def test_without_config_or_key_nothing_opens_and_the_error_says_what_to_do(case:
 # Swapped
 
 
+@pytest.mark.fault(13)
 def test_swapped_objects_of_a_kind_are_contained_and_named(case: Case, tmp_path: Path) -> None:
     for kind in ("index", "snapshots", "data"):
         names = case.names(kind)
@@ -360,6 +370,7 @@ def test_swapped_objects_of_a_kind_are_contained_and_named(case: Case, tmp_path:
                 assert_named(repository.check(read_data=True), first, second)
 
 
+@pytest.mark.fault(13)
 def test_an_object_under_the_name_of_another_kind_is_contained(case: Case) -> None:
     for source in ("index", "snapshots", "config", "keys"):
         for kind in ("index", "snapshots", "data"):
@@ -373,6 +384,7 @@ def test_an_object_under_the_name_of_another_kind_is_contained(case: Case) -> No
             assert_named(repository.check(read_data=True), name)
 
 
+@pytest.mark.fault(13)
 def test_objects_of_another_repository_are_never_used(case: Case, other: Case) -> None:
     for kind in ("index", "snapshots", "data"):
         for name in case.names(kind):
@@ -388,6 +400,7 @@ def test_objects_of_another_repository_are_never_used(case: Case, other: Case) -
             reopened(backend)
 
 
+@pytest.mark.fault(13)
 def test_objects_that_another_repository_adds_are_never_used(case: Case, other: Case) -> None:
     """Its snapshots, indexes and packs under their own names: named, and nothing is hurt."""
     for kind in ("index", "snapshots", "data", "keys"):
@@ -402,6 +415,7 @@ def test_objects_that_another_repository_adds_are_never_used(case: Case, other: 
         assert report.valid == (kind in ("data", "keys"))  # what nobody would use harms nothing
 
 
+@pytest.mark.fault(13)
 def test_an_old_snapshot_under_a_new_name_is_never_used(case: Case) -> None:
     backend = copied(case.backend)
     copy = "snapshots/" + "0" * 32
@@ -416,6 +430,7 @@ def test_an_old_snapshot_under_a_new_name_is_never_used(case: Case) -> None:
 # Damage on the way (row 20)
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("how", [flipped, halved, lambda _: b""])
 def test_an_answer_that_is_spoilt_once_is_asked_for_again(
     case: Case, how: Callable[[bytes], bytes]
@@ -437,6 +452,7 @@ def test_an_answer_that_is_spoilt_once_is_asked_for_again(
     assert repository.check(read_data=True, full=True).valid
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("how", [flipped, halved, lambda _: b""])
 def test_a_storage_that_spoils_everything_gives_errors_only(
     case: Case, how: Callable[[bytes], bytes]
@@ -455,6 +471,7 @@ def test_a_storage_that_spoils_everything_gives_errors_only(
 # A backup into a damaged repository (row 9)
 
 
+@pytest.mark.fault(9, 10)
 def test_the_next_backup_stores_again_what_was_lost(tmp_path: Path) -> None:
     source = tmp_path / "data"
     case = make(source, 3)

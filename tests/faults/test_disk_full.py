@@ -56,6 +56,7 @@ def expect(repo: holdfast.Repository, snapshot: str, path: Path, content: bytes)
         assert file.read() == content
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("free", [0, 4096, 64 << 10, MIB, 3 * MIB, 5 * MIB + 4096, 9 * MIB])
 def test_a_backup_onto_a_full_disk_fails_and_harms_nothing(
     small: Path, tmp_path: Path, free: int
@@ -90,6 +91,7 @@ def test_a_backup_onto_a_full_disk_fails_and_harms_nothing(
     repo.close()
 
 
+@pytest.mark.fault(16)
 def test_a_disk_that_is_full_for_the_commit_only(small: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -106,6 +108,7 @@ def test_a_disk_that_is_full_for_the_commit_only(small: Path, tmp_path: Path) ->
     repo.close()
 
 
+@pytest.mark.fault(1, 16)
 def test_no_repository_is_made_on_a_full_disk(small: Path) -> None:
     filler = leave(small, 0)
     with pytest.raises(holdfast.StorageFull):
@@ -116,6 +119,7 @@ def test_no_repository_is_made_on_a_full_disk(small: Path) -> None:
     holdfast.init(small / "repo", password="password", cache=False).close()
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("free", [0, 8192])
 def test_a_full_cache_only_makes_things_slower(
     small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, free: int
@@ -139,6 +143,7 @@ def test_a_full_cache_only_makes_things_slower(
     assert [path for path in small.rglob("*") if path.is_file()] == [small / "filler"]
 
 
+@pytest.mark.fault(48)
 def test_a_restore_onto_a_full_disk_reports_what_does_not_fit(small: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -94,6 +94,7 @@ def attempts(
     raise AssertionError("the work never ends")
 
 
+@pytest.mark.fault(1)
 @failures
 def test_init_leaves_a_repository_or_none(plan: Callable[[int], Fail], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
@@ -127,6 +128,7 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
+@pytest.mark.fault(2, 16)
 @pytest.mark.parametrize("failure", FAILURES)
 def test_backup_harms_nothing_and_is_all_or_nothing(
     failure: str, data: Path, stride: Stride
@@ -171,6 +173,7 @@ def assert_holds(repo: Repository, snapshot: str, data: Path, files: dict[str, b
             assert file.read() == content
 
 
+@pytest.mark.fault(2)
 def test_what_an_interrupted_backup_stored_is_used_by_the_next(data: Path) -> None:
     objects = MemoryBackend()
     create(objects)
@@ -185,6 +188,7 @@ def test_what_an_interrupted_backup_stored_is_used_by_the_next(data: Path) -> No
     assert result.data_added < 10_000
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("verb", ["get", "list", "stat"])
 def test_a_storage_that_cannot_be_read_ends_a_backup_before_anything_is_built_upon_it(
     data: Path, verb: str

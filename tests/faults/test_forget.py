@@ -91,6 +91,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(file, objects, store, contents)
 
 
+@pytest.mark.fault(3)
 @failures
 def test_no_snapshot_is_lost_while_some_are_forgotten(
     case: Case, plan: Callable[[int], Fail]
@@ -112,6 +113,7 @@ def test_no_snapshot_is_lost_while_some_are_forgotten(
     assert done < number
 
 
+@pytest.mark.fault(3)
 @failures
 def test_no_snapshot_is_lost_while_one_is_brought_back(
     case: Case, plan: Callable[[int], Fail]
@@ -142,6 +144,7 @@ def test_no_snapshot_is_lost_while_one_is_brought_back(
     assert back
 
 
+@pytest.mark.fault(3)
 @failures
 def test_a_tag_is_given_or_not(case: Case, plan: Callable[[int], Fail]) -> None:
     def work(backend: Faulty) -> None:
@@ -170,6 +173,7 @@ def test_what_is_made_protected_never_is_there_unprotected(
     assert made
 
 
+@pytest.mark.fault(24)
 def test_a_client_that_may_not_delete_forgets_nothing(case: Case) -> None:
     objects = copied(case.objects)
     plan = Fail(lambda call: call.verb == "delete", holdfast.AccessDenied)
@@ -196,6 +200,7 @@ class Listing(MemoryBackend):
         return super().list(prefix) if self._left > 0 else iter(())
 
 
+@pytest.mark.fault(22)
 def test_a_listing_that_leaves_out_what_was_just_stored_is_not_trusted(case: Case) -> None:
     objects = copied(case.objects)
     for name in ("forgotten/", ""):
@@ -204,6 +209,7 @@ def test_a_listing_that_leaves_out_what_was_just_stored_is_not_trusted(case: Cas
         assert [each.id for each in case.connect(objects).snapshots()] == case.ids
 
 
+@pytest.mark.fault(22)
 def test_snapshots_that_a_listing_leaves_out_make_a_policy_keep_more(case: Case) -> None:
     for number in range(1, 4):
         objects = copied(case.objects)
@@ -254,6 +260,7 @@ def interleaved(
             yield number, after, True
 
 
+@pytest.mark.fault(26)
 def test_two_clients_forget_the_same(case: Case) -> None:
     def work(backend: Backend) -> None:
         case.connect(backend).forget(policy=KEEP_TWO)
@@ -265,6 +272,7 @@ def test_two_clients_forget_the_same(case: Case) -> None:
         case.assert_none_is_lost(after, number)
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("is_damaged", [False, True], ids=["", "beside damage"])
 def test_a_client_that_was_overtaken_crashes(case: Case, *, is_damaged: bool) -> None:
     """It looks, another client does it all, it goes on for a while and is gone."""

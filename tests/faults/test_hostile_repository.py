@@ -42,7 +42,7 @@ from holdfast.store.pack import (
 from holdfast.store.slots import seal_slot
 from holdfast.testing.layouts import directory_node, snapshot_of
 
-DATA_VERBS = {"read", "tar", "zip"}
+DATA_VERBS = {"read", "tar", "zip", "fs"}
 REPORTING = {"restore", "verify", "check all"}
 SECONDS = 250
 """For a child; it takes a few, but the machine may be busy with others."""
@@ -132,6 +132,7 @@ DATA_CASES: dict[str, Case] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("case", DATA_CASES.values(), ids=DATA_CASES.keys())
 def test_data_that_is_not_what_it_claims(case: Case, forge: Forge) -> None:
     told = judged(forge, case(forge))
@@ -162,6 +163,7 @@ def relocated(forge: Forge, segment: Segment, place: tuple[int, int, int]) -> st
 MOST = (1 << 32) - 1
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("segment", "place"),
     [
@@ -235,6 +237,7 @@ def assert_reported(forge: Forge, name: str) -> None:
             assert stream.read() == b"good"
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_index_objects_of_nonsense(head: bytes, forge: Forge) -> None:
     assert_reported(forge, index_of(forge, head))
@@ -264,6 +267,7 @@ def test_the_largest_index_object(forge: Forge) -> None:
     }
 
 
+@pytest.mark.fault(33)
 def test_a_record_that_swells(forge: Forge) -> None:
     """25 million maps are 25 MB, and 1.6 GB if they are decoded."""
     maps = b"\xdd" + struct.pack(">I", 1 << 20) + b"\x80" * (1 << 20)
@@ -342,6 +346,7 @@ def assert_refused(told: dict[str, str], *, below: bool = False) -> None:
     assert told["backup"] == "nothing"
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
 def test_trees_of_nonsense(page: bytes, forge: Forge, tmp_path: Path) -> None:
     told = judge(forge.place, forge.sound, forge.snapshot(forge.tree(page)), VERBS)
@@ -354,6 +359,7 @@ def test_trees_that_swell(name: str, forge: Forge) -> None:
     assert_refused(judged(forge, forge.snapshot(forge.tree(PAGES[name]))))
 
 
+@pytest.mark.fault(33)
 def test_a_tree_that_contains_itself(forge: Forge) -> None:
     """The index gives a tree's id to a page with that very tree; its hash gives it away."""
     poisoned = BlobId(bytes(32))
@@ -372,6 +378,7 @@ def test_a_data_blob_for_a_tree(forge: Forge) -> None:
     assert_refused(judge(forge.place, forge.sound, forge.snapshot(tree), VERBS))
 
 
+@pytest.mark.fault(33)
 def test_lists_of_content_that_contain_themselves(forge: Forge) -> None:
     poisoned = BlobId(bytes(32))
     listed = codec.pack([[poisoned, 1 << 40]])
@@ -395,6 +402,7 @@ OF_THE_DEPTH = {
 """What verbs make of directories that are nested too deep."""
 
 
+@pytest.mark.fault(33)
 @pytest.mark.timeout(2 * SECONDS)
 @pytest.mark.parametrize(
     ("depth", "verbs"),
@@ -419,6 +427,7 @@ def test_a_restore_ends_where_it_is_too_deep(forge: Forge, monkeypatch: pytest.M
     assert told == {"restore": "problems", "plan": "problems"}
 
 
+@pytest.mark.fault(33, 47)
 def test_metadata_that_no_system_takes(forge: Forge) -> None:
     def wide_time(time: int) -> bytes:
         return time.to_bytes(16, "big", signed=True)
@@ -448,6 +457,7 @@ ENDLESS = {"tar", "zip", "restore", "verify"}
 """What takes as long as the files are large."""
 
 
+@pytest.mark.fault(33, 42)
 def test_a_hole_of_8_exbibytes(forge: Forge) -> None:
     size = (1 << 63) - 1
     snapshot = forge.snapshot(forge.page(row(size=size, payload=[0, [size]])))
@@ -521,6 +531,7 @@ RECORDS: dict[str, bytes] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS.keys())
 def test_snapshots_of_nonsense(record: bytes, forge: Forge) -> None:
     name = f"snapshots/{random_name()}"
@@ -543,6 +554,7 @@ CONDEMNED: dict[str, object] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("record", CONDEMNED.values(), ids=CONDEMNED.keys())
 def test_announcements_of_nonsense(record: dict[str, object], forge: Forge, tmp_path: Path) -> None:
     """What a reclaim will delete is not known then, so nobody may build upon anything."""
@@ -571,6 +583,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("changes", SETTINGS.values(), ids=SETTINGS.keys())
 def test_absurd_settings(changes: dict[str, object], forge: Forge) -> None:
     config = decode_plain("config/0", forge.backend.get("config/0"))
@@ -593,6 +606,7 @@ PLAIN: dict[str, bytes] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("plain", PLAIN.values(), ids=PLAIN.keys())
 def test_configs_of_nonsense(plain: bytes, forge: Forge) -> None:
     """Whoever can write to the storage can forge these even without the key."""
@@ -606,6 +620,7 @@ def test_configs_of_nonsense(plain: bytes, forge: Forge) -> None:
 SLOT_MEMORY, SLOT_PASSES, SLOT_LANES = 12, 16, 20
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("offset", "value"),
     [

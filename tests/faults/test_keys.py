@@ -89,6 +89,7 @@ def assert_sound(repo: Repository) -> None:
     assert report.valid, report.findings
 
 
+@pytest.mark.fault(3)
 @failures
 def test_a_key_is_added_or_not(plan: Callable[[int], Fail], original: MemoryBackend) -> None:
     added = 0
@@ -106,6 +107,7 @@ def test_a_key_is_added_or_not(plan: Callable[[int], Fail], original: MemoryBack
     assert added
 
 
+@pytest.mark.fault(3)
 @failures
 def test_a_key_is_removed_or_not(plan: Callable[[int], Fail], original: MemoryBackend) -> None:
     objects = copied(original)
@@ -123,6 +125,7 @@ def test_a_key_is_removed_or_not(plan: Callable[[int], Fail], original: MemoryBa
         assert_sound(repo)
 
 
+@pytest.mark.fault(3)
 @failures
 def test_a_password_is_changed_or_not(plan: Callable[[int], Fail], original: MemoryBackend) -> None:
     changed = 0
@@ -142,6 +145,7 @@ def test_a_password_is_changed_or_not(plan: Callable[[int], Fail], original: Mem
     assert changed
 
 
+@pytest.mark.fault(3)
 @failures
 def test_a_rotation_is_finished_by_the_next(
     plan: Callable[[int], Fail], original: MemoryBackend
@@ -175,6 +179,7 @@ def assert_all_of_epoch(objects: Backend, epoch: int) -> None:
             assert object_epoch(info.name, objects.get(info.name)) == epoch, info.name
 
 
+@pytest.mark.fault(14)
 @failures
 def test_access_is_restored_whatever_fails(
     plan: Callable[[int], Fail], original: MemoryBackend

@@ -124,6 +124,7 @@ def kill(child: subprocess.Popen[bytes]) -> None:
     child.stdout.close()
 
 
+@pytest.mark.fault(2)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("rounds", [30, pytest.param(100, marks=pytest.mark.soak)])
 def test_a_backup_that_is_killed_at_any_moment_harms_nothing(tmp_path: Path, rounds: int) -> None:

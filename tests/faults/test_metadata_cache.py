@@ -164,6 +164,7 @@ HARM: dict[str, Callable[[Place], None]] = {
 }
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("harm", HARM)
 def test_a_harmed_cache_changes_no_result(place: Place, harm: str) -> None:
     assert len(place.files()) >= 4
@@ -194,6 +195,7 @@ class Vandal(NoFault):
         return data
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("number", range(1, 30, 4))
 def test_a_cache_may_be_deleted_in_the_middle_of_a_run(place: Place, number: int) -> None:
     expected = place.without_cache()
@@ -220,6 +222,7 @@ def test_a_wire_that_spoils_things_spoils_no_copies(place: Place) -> None:
         assert place.results(repo) == expected
 
 
+@pytest.mark.fault(31)
 def test_processes_share_a_cache(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for number in range(300):
@@ -265,6 +268,7 @@ def test_a_check_looks_at_the_storage(place: Place) -> None:
     assert named.errors == fresh.check([place.oldest], read_data=True).errors != ()
 
 
+@pytest.mark.fault(31)
 def test_a_forgotten_snapshot_does_not_come_back(place: Place) -> None:
     elsewhere = Repository(open_store(place.objects, PASSWORD, SYSTEM_CLOCK, None), SYSTEM_CLOCK)
     elsewhere.forget(place.newest)
@@ -299,6 +303,7 @@ def test_after_a_rotation_of_the_keys_old_copies_are_read_anew(
     assert "metadata" not in caplog.text, "no reason to worry anybody"
 
 
+@pytest.mark.fault(17)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 def test_a_full_disk_costs_only_speed(
     place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -258,6 +258,7 @@ def each_once(case: Case, fault: str, stride: Stride, step: int = 1) -> Iterator
 # A fault that passes is not noticed
 
 
+@pytest.mark.fault(18, 19, 20, 21)
 @passing
 def test_a_backup_is_done_whatever_fails_once(case: Case, fault: str, stride: Stride) -> None:
     contents = case.change(7)
@@ -268,6 +269,7 @@ def test_a_backup_is_done_whatever_fails_once(case: Case, fault: str, stride: St
         assert case.names("sessions/") == case.names("probe/") == set()
 
 
+@pytest.mark.fault(18, 20, 21)
 @passing
 def test_a_restore_is_done_whatever_fails_once(
     case: Case, fault: str, stride: Stride, tmp_path: Path
@@ -283,6 +285,7 @@ def test_a_restore_is_done_whatever_fails_once(
     assert case.names("") == case.origin.keys()
 
 
+@pytest.mark.fault(18, 20)
 @passing
 def test_a_check_is_right_whatever_fails_once(case: Case, fault: str, stride: Stride) -> None:
     """Sampled, each fifteenth request or fewer: they are of few kinds."""
@@ -292,6 +295,7 @@ def test_a_check_is_right_whatever_fails_once(case: Case, fault: str, stride: St
     assert case.names("") == case.origin.keys()
 
 
+@pytest.mark.fault(18, 19)
 @sampled(TOLD_APART, PASSING)
 def test_a_prune_is_done_whatever_fails_once(case: Case, fault: str, stride: Stride) -> None:
     """Sampled, each thirtieth request: a prune has many of a kind."""
@@ -320,6 +324,7 @@ def expect_all(case: Case, contents: Contents) -> int:
     return len(others)
 
 
+@pytest.mark.fault(18)
 @lasting
 def test_a_backup_fails_with_an_error_of_ours_and_harms_nothing(
     case: Case, fault: str, stride: Stride
@@ -339,6 +344,7 @@ def test_a_backup_fails_with_an_error_of_ours_and_harms_nothing(
     assert failed > 1
 
 
+@pytest.mark.fault(18, 20)
 @lasting
 def test_what_is_read_is_right_or_an_error_of_ours(
     case: Case, fault: str, stride: Stride, tmp_path: Path
@@ -370,6 +376,7 @@ def test_what_is_read_is_right_or_an_error_of_ours(
     assert case.names("") == case.origin.keys()
 
 
+@pytest.mark.fault(18)
 @sampled(["403", "no bucket", "412"], LASTING)
 def test_a_prune_that_fails_harms_nothing(case: Case, fault: str, stride: Stride) -> None:
     """Sampled, each fortieth request: a prune has many of a kind."""
@@ -393,6 +400,7 @@ def since(number: int, fault: Fault) -> Plan:
     return lambda now, *_: fault if now >= number else None
 
 
+@pytest.mark.fault(18, 19)
 @pytest.mark.parametrize("fault", [INTERNAL_ERROR, Break.LOST_ANSWER], ids=["500", "answers lost"])
 def test_a_storage_that_is_gone_for_good_ends_everything(
     case: Case, fault: Fault, stride: Stride
@@ -437,6 +445,7 @@ lies = pytest.mark.parametrize("lie", LIES)
 each_time = pytest.mark.parametrize("ever", [False, True], ids=["once", "for ever"])
 
 
+@pytest.mark.fault(22)
 @lies
 @each_time
 def test_a_backup_beside_a_listing_that_lies_is_whole_or_fails(
@@ -459,6 +468,7 @@ def test_a_backup_beside_a_listing_that_lies_is_whole_or_fails(
     assert number > 4
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     ("lie", "ever"), [("stale", True), ("empty", True), ("short", False), ("short", True)]
 )
@@ -490,6 +500,7 @@ def test_a_prune_beside_a_listing_that_lies_refuses_or_harms_nothing(
     assert refused or not ever
 
 
+@pytest.mark.fault(22)
 @lies
 def test_a_forget_beside_a_listing_that_lies_forgets_nothing_else(case: Case, lie: str) -> None:
     gone, kept = case.kept
@@ -514,6 +525,7 @@ def denied(*methods: str, but: str = "no path") -> Plan:
     return lambda _, method, path: ACCESS_DENIED if method in methods and but not in path else None
 
 
+@pytest.mark.fault(23)
 def test_credentials_that_only_read(case: Case, tmp_path: Path) -> None:
     """Row 23."""
     case.proxy.plan = denied("PUT", "POST", "DELETE")
@@ -534,6 +546,7 @@ def test_credentials_that_only_read(case: Case, tmp_path: Path) -> None:
     assert case.names("") == case.origin.keys()
 
 
+@pytest.mark.fault(24)
 def test_credentials_that_delete_nothing(case: Case) -> None:
     """Row 24."""
     contents = case.change(11)
@@ -551,6 +564,7 @@ def test_credentials_that_delete_nothing(case: Case) -> None:
     assert case.names("gc/") == set()
 
 
+@pytest.mark.fault(24)
 def test_credentials_that_delete_only_what_marks_running_work(case: Case) -> None:
     """The policy for a writer that the guide shows."""
     contents = case.change(12)

@@ -120,6 +120,7 @@ def calls(case: Case, work: Callable[[Repository], object]) -> int:
 # Restore and check
 
 
+@pytest.mark.fault(18, 19)
 @each_time
 @each_way
 def test_a_restore_is_right_or_says_so_whatever_operation_fails(
@@ -149,6 +150,7 @@ def test_a_restore_is_right_or_says_so_whatever_operation_fails(
         assert files(target) == {str(target) + path: data for path, data in contents.items()}
 
 
+@pytest.mark.fault(18)
 @each_time
 @each_way
 def test_a_check_tells_the_truth_or_fails_whatever_operation_fails(
@@ -201,6 +203,7 @@ def test_what_is_read_is_right_or_an_error_whatever_operation_fails(case: Case) 
             work(case.opened(Faulty(case.backend, Fail(nth(number)))))
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupt_anywhere_ends_a_backup_cleanly(
     case: Case, error: type[BaseException]
@@ -230,6 +233,7 @@ def test_an_interrupt_anywhere_ends_a_backup_cleanly(
     assert_works(case, backend)
 
 
+@pytest.mark.fault(16)
 def test_a_disk_that_is_full_and_has_room_again(case: Case) -> None:
     """Row 16: the error is the repository's, never a source file's, and what there is stays."""
     for number in range(1, 12):
@@ -319,6 +323,7 @@ LIES: dict[str, Callable[[list[ObjectInfo]], list[ObjectInfo]]] = {
 }
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("folder", ["index/", "data/", "snapshots/", "gc/", "config/"])
 @pytest.mark.parametrize("ever", [False, True], ids=["once", "for ever"])
@@ -355,6 +360,7 @@ def test_reading_beside_a_listing_that_tells_too_much_is_right(
     assert report.valid, report.findings
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("lie", ["empty", "first page"])
 @pytest.mark.parametrize("folder", ["index/", "data/"])
 def test_reading_beside_a_listing_that_tells_too_little_is_right_or_fails(
@@ -383,6 +389,7 @@ def test_a_config_that_is_not_listed_is_never_written_over(case: Case) -> None:
 # What may not be done (rows 23, 24)
 
 
+@pytest.mark.fault(23)
 def test_a_read_only_storage_is_read_and_never_written(case: Case, tmp_path: Path) -> None:
     before = dict(case.backend._objects)
     backend = ReadOnly(case.backend)
@@ -396,6 +403,7 @@ def test_a_read_only_storage_is_read_and_never_written(case: Case, tmp_path: Pat
     assert case.backend._objects == before
 
 
+@pytest.mark.fault(24)
 def test_a_client_that_may_only_add_backs_up(case: Case) -> None:
     backend = copied(case.backend)
     append_only = Faulty(backend, Fail(lambda call: call.verb == "delete", AccessDenied))

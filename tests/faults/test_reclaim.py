@@ -233,6 +233,7 @@ def restore(place: Place, backend: Backend) -> None:
             assert file.read() == content
 
 
+@pytest.mark.fault(26, 27)
 @pytest.mark.parametrize(
     ("other", "first"),
     [
@@ -259,6 +260,7 @@ def test_a_backup_that_stands_still_while_others_reclaim(
     assert failed or other is prune_twice_without_waiting
 
 
+@pytest.mark.fault(26, 28)
 @pytest.mark.parametrize(
     ("other", "first"),
     [
@@ -282,6 +284,7 @@ def test_a_prune_that_stands_still_while_others_work(
     assert done
 
 
+@pytest.mark.fault(26)
 def test_forgetting_beside_a_prune(place: Place) -> None:
     def forget(at: Place, backend: Backend) -> None:
         at.forget(next(iter(at.kept)), backend)
@@ -292,12 +295,14 @@ def test_forgetting_beside_a_prune(place: Place) -> None:
         here.expect_nothing_left()
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("other", [Place.prune, back_up_and_prune])
 def test_reading_beside_a_prune(place: Place, other: Other) -> None:
     for _, failure in at_each_operation(place, restore, other):
         assert failure is None
 
 
+@pytest.mark.fault(26)
 def test_checking_beside_others(place: Place) -> None:
     def check(at: Place, backend: Backend) -> None:
         report = at.open(backend).check(read_data=True)
@@ -308,6 +313,7 @@ def test_checking_beside_others(place: Place) -> None:
             assert failure is None
 
 
+@pytest.mark.fault(28)
 def test_a_prune_that_was_suspended_for_days_deletes_nothing_that_is_needed(
     place: Place, stride: Stride
 ) -> None:
@@ -386,6 +392,7 @@ FOLDERS = ("data/", "index/", "snapshots/", "sessions/", "gc/", "forgotten/", "c
 LIES = (first_page, nothing, last_is_late, vanished, foreign)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_whatever_is_listed_a_backup_is_whole_or_fails(place: Place, folder: str, lie: Lie) -> None:
@@ -394,6 +401,7 @@ def test_whatever_is_listed_a_backup_is_whole_or_fails(place: Place, folder: str
     place.expect_whole()
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_whatever_is_listed_a_prune_loses_nothing(place: Place, folder: str, lie: Lie) -> None:
@@ -403,6 +411,7 @@ def test_whatever_is_listed_a_prune_loses_nothing(place: Place, folder: str, lie
     place.expect_whole()
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("lie", [first_page, nothing, last_is_late])
 @pytest.mark.parametrize("folder", ["data/", "snapshots/", "gc/"])
 def test_a_prune_refuses_listings_that_lack_something(place: Place, folder: str, lie: Lie) -> None:
@@ -413,6 +422,7 @@ def test_a_prune_refuses_listings_that_lack_something(place: Place, folder: str,
     assert packs <= place.names("data/")
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("lie", [first_page, nothing, last_is_late])
 def test_a_prune_that_is_lied_to_once_loses_nothing(place: Place, lie: Lie, stride: Stride) -> None:
     """At each of its listings in turn; rclone's errors once looked like empty ones."""
@@ -427,6 +437,7 @@ def test_a_prune_that_is_lied_to_once_loses_nothing(place: Place, lie: Lie, stri
         here.expect_whole()
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("folder", ["snapshots/", "data/", "index/", "gc/", "sessions/"])
 def test_a_listing_that_fails_is_no_empty_one(place: Place, folder: str) -> None:
     class Failing(MemoryBackend):
@@ -443,6 +454,7 @@ def test_a_listing_that_fails_is_no_empty_one(place: Place, folder: str) -> None
     place.expect_whole()
 
 
+@pytest.mark.fault(22)
 def test_what_others_left_is_never_deleted(place: Place) -> None:
     strange = {f"{folder}someone.else" for folder in ("data/", "gc/", "sessions/", "forgotten/")}
     strange |= {
@@ -477,6 +489,7 @@ class AppendOnly(MemoryBackend):
         raise AccessDenied(name, "this client may not delete")
 
 
+@pytest.mark.fault(24)
 def test_a_client_that_may_not_delete_backs_up_and_does_not_reclaim(place: Place) -> None:
     append_only = AppendOnly(place.objects)
     place.back_up(1, append_only)

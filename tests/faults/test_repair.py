@@ -267,6 +267,7 @@ def readable(case: Case, backend: Backend) -> dict[SnapshotId, Contents]:
     return found
 
 
+@pytest.mark.fault(7, 8, 9, 10, 11)
 @each_case
 def test_check_says_exactly_what_is_hurt(case: Case, expected: Expected) -> None:
     backend = copied(case.backend)
@@ -283,6 +284,7 @@ def test_check_says_exactly_what_is_hurt(case: Case, expected: Expected) -> None
             assert any(f"{name}/".startswith(below) for name in lost[SnapshotId(each.snapshot)])
 
 
+@pytest.mark.fault(7, 9)
 @pytest.mark.parametrize(
     "expected",
     [
@@ -340,6 +342,7 @@ def assert_repaired(case: Case, backend: MemoryBackend, expected: Expected) -> N
     assert {snapshot: read_all(repository, snapshot) for snapshot in kept} == kept
 
 
+@pytest.mark.fault(9, 10)
 @each_case
 def test_repair_mends_what_can_be_mended(case: Case, expected: Expected) -> None:
     backend = copied(case.backend)
@@ -389,6 +392,7 @@ REPAIRS: dict[str, tuple[str, Callable[[Repository], object]]] = {
 }
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("repair", REPAIRS.values(), ids=REPAIRS.keys())
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_repair_may_end_anywhere_and_is_run_again(
@@ -433,6 +437,7 @@ def clear_dead_sessions(case: Case, backend: Backend) -> None:
 # Healing
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("name", ["missing data pack", "missing tree pack", "empty pack"])
 def test_a_backup_of_the_same_data_heals(case: Case, name: str) -> None:
     backend = copied(case.backend)
@@ -466,6 +471,7 @@ def test_a_backup_heals_what_a_repair_has_condemned(case: Case) -> None:
     assert case.opened(backend).check(read_data=True, full=True).findings == ()
 
 
+@pytest.mark.fault(12)
 def test_duplicates_are_used_and_a_bad_one_is_condemned(case: Case) -> None:
     """Two packs hold the same blobs: of one of them each copy is bad."""
     backend = copied(case.backend)
@@ -539,6 +545,7 @@ def test_a_repository_that_names_blobs_differently_is_refused(case: Case) -> Non
         case.opened(case.backend).repair_packs(source=other)
 
 
+@pytest.mark.fault(16, 24)
 def test_a_refusing_storage_loses_nothing(case: Case) -> None:
     """What may not be read is not lost, so nothing is condemned for it."""
     backend = copied(case.backend)

@@ -72,6 +72,7 @@ def visible(target: Path) -> dict[bytes, tuple[str, int, int, bytes]]:
     }
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize("milliseconds", [5, 60, 200])
 def test_killed_on_the_way(tmp_path: Path, milliseconds: int) -> None:
     target = tmp_path / "target"
@@ -86,6 +87,7 @@ def test_killed_on_the_way(tmp_path: Path, milliseconds: int) -> None:
     assert observed(target) == complete
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize("milliseconds", [20, 120])
 def test_killed_while_it_changes_files_in_place(tmp_path: Path, milliseconds: int) -> None:
     target = tmp_path / "target"
@@ -128,6 +130,7 @@ def test_another_file_system_is_not_deleted(small_disk: Path) -> None:
     assert result.deleted == 1
 
 
+@pytest.mark.fault(48)
 def test_a_full_target_is_reported_file_by_file(small_disk: Path) -> None:
     root = directory({b"%03d" % n: file(b"x" * 20_000) for n in range(100)})
     blobs = MemoryBlobs()

@@ -82,6 +82,7 @@ TREE = directory(
 )
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("overwrite", list(Overwrite))
 @pytest.mark.parametrize("delete", [False, True])
 @pytest.mark.parametrize("planted", ["f", "a", "a/f", "a/b", "a/b/f"])
@@ -98,6 +99,7 @@ def test_planted_symlinks(
         assert observed(target) == expected(TREE)
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("overwrite", list(Overwrite))
 def test_a_symlink_to_the_target_itself(tmp_path: Path, overwrite: Overwrite) -> None:
     target = tmp_path / "target"
@@ -108,6 +110,7 @@ def test_a_symlink_to_the_target_itself(tmp_path: Path, overwrite: Overwrite) ->
     assert (target / "a").is_symlink() == (overwrite in {Overwrite.NEVER, Overwrite.IF_NEWER})
 
 
+@pytest.mark.fault(34)
 def test_planted_hard_links(tmp_path: Path, outside: Path) -> None:
     target = tmp_path / "target"
     (target / "a").mkdir(parents=True)
@@ -120,12 +123,14 @@ def test_planted_hard_links(tmp_path: Path, outside: Path) -> None:
     assert observed(target) == expected(TREE)
 
 
+@pytest.mark.fault(34)
 def test_a_planted_fifo_does_not_hang_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "f")
     assert run(TREE, tmp_path, overwrite=Overwrite.IF_CHANGED).errors == ()
     assert (tmp_path / "f").read_bytes() == b"x"
 
 
+@pytest.mark.fault(34)
 def test_a_link_and_what_a_hostile_tree_puts_behind_it(tmp_path: Path, outside: Path) -> None:
     blobs = MemoryBlobs()
     nodes = [
@@ -137,6 +142,7 @@ def test_a_link_and_what_a_hostile_tree_puts_behind_it(tmp_path: Path, outside: 
     assert result.errors_total == 1
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize(
     "name",
     [b"", b".", b"..", b"/etc/evil", b"../outside/f", b"a/b", b"nul\0", b"../../f", b"/"],
@@ -158,6 +164,7 @@ def test_hostile_names(tmp_path: Path, outside: Path, name: bytes, kind: str) ->
     assert listed(tmp_path) == ["outside", "target"]
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize(
     "name",
     [b"", b".", b"..", b"/etc/evil", b"../outside/f", b"a/b", b"nul\0"],
@@ -191,6 +198,7 @@ def restore_rows(nodes: list[Node], blobs: MemoryBlobs, target: Path) -> Restore
     return restore(raw_tree(nodes, blobs), b"/", target, blobs, RestoreOptions())
 
 
+@pytest.mark.fault(34)
 def test_a_hard_link_of_a_symlink_is_none(tmp_path: Path, outside: Path) -> None:
     """A forged group of a link and a file: the file is written, the link stays a link."""
     root = directory(
@@ -246,6 +254,7 @@ class Racer:
             aside.unlink()
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("overwrite", [Overwrite.ALWAYS, Overwrite.IF_CHANGED])
 @pytest.mark.parametrize("delete", [False, True])
 def test_directories_swapped_while_it_runs(
@@ -267,6 +276,7 @@ def test_directories_swapped_while_it_runs(
     assert result.errors == ()
 
 
+@pytest.mark.fault(34)
 def test_a_holder_swapped_before_it_is_linked(tmp_path: Path, outside: Path) -> None:
     target = tmp_path / "target"
     names = {b"%03d" % n: file(b"mine").but(group=1) for n in range(100)}
@@ -279,6 +289,7 @@ def test_a_holder_swapped_before_it_is_linked(tmp_path: Path, outside: Path) -> 
             assert {path.read_bytes() for path in (target / "d").iterdir()} == {b"mine"}
 
 
+@pytest.mark.fault(34)
 def test_deleting_while_directories_are_swapped(tmp_path: Path, outside: Path) -> None:
     target = tmp_path / "target"
     full = directory(
@@ -295,6 +306,7 @@ def test_deleting_while_directories_are_swapped(tmp_path: Path, outside: Path) -
     assert listed(target) == []
 
 
+@pytest.mark.fault(34, 35)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may create devices")
 def test_a_device_of_a_hostile_repository(tmp_path: Path) -> None:
     device = Entry(NodeType.BLOCK_DEVICE, 0o666, device=(1 << 64) - 1)

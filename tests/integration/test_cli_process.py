@@ -96,6 +96,7 @@ def wait_until(happened: Callable[[], object]) -> None:
 # Signals
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_backup_ends_clean(place: Place, number: signal.Signals) -> None:
     running = place.start("create", "--stdin", "endless")
@@ -113,6 +114,7 @@ def test_an_interrupted_backup_ends_clean(place: Place, number: signal.Signals) 
     assert place.run("validate", "--read-data").returncode == 0
 
 
+@pytest.mark.fault(6)
 def test_an_interrupted_backup_of_files_ends_clean(place: Place) -> None:
     data = place.folder / "data"
     data.mkdir()
@@ -135,6 +137,7 @@ def test_an_interrupted_backup_of_files_ends_clean(place: Place) -> None:
     assert place.objects("snapshots") == []
 
 
+@pytest.mark.fault(6)
 def test_an_interrupted_command_is_ended_too(place: Place) -> None:
     pid = place.folder / "pid"
     script = f"echo $$ > {pid}.new && mv {pid}.new {pid}; exec sleep 1000"
@@ -279,6 +282,7 @@ def cannot_obey() -> bool:
     return subprocess.run([*OBEYING, "true"], check=False, capture_output=True).returncode != 0
 
 
+@pytest.mark.fault(36)
 @pytest.mark.skipif(cannot_obey(), reason="root reads everything here, and has no setpriv")
 def test_what_may_not_be_read_makes_the_backup_incomplete(place: Place) -> None:
     data = place.folder / "data"

@@ -300,12 +300,14 @@ def make_source(place: Path, makers: dict[str, Callable[[Path], None]]) -> Path:
 # The tests
 
 
+@pytest.mark.fault(38, 42, 43, 44, 45, 46, 47)
 def test_everything_comes_back_as_it_was(place: Path) -> None:
     make_source(place, MAKERS)
     round_trip(place)
     assert_same(place)
 
 
+@pytest.mark.fault(35)
 @needs_root
 def test_everything_of_root_comes_back_as_it_was(place: Path) -> None:
     make_source(place, ROOT_MAKERS)
@@ -345,6 +347,7 @@ def test_the_comparison_notices_what_it_is_there_for(tmp_path: Path) -> None:
         remove(tmp_path / "copy")
 
 
+@pytest.mark.fault(38, 39)
 def test_a_tree_comes_back_that_is_deeper_than_any_path_can_name(place: Path) -> None:
     source = place / "source"
     source.mkdir()
@@ -371,6 +374,7 @@ def test_a_tree_comes_back_that_is_deeper_than_any_path_can_name(place: Path) ->
         assert list(repo.diff(f"latest:{source}", f"latest~1:{source}")) == []
 
 
+@pytest.mark.fault(41)
 def test_a_sparse_file_of_a_terabyte_is_not_read_through(place: Path) -> None:
     source = place / "source"
     source.mkdir()
@@ -411,6 +415,7 @@ def _bytes_moved() -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(("rchar", "wchar")))
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_a_directory_of_very_many_entries_comes_back(place: Path, count: int) -> None:
     if not place.is_relative_to(SHARED) and os.access(SHARED, os.W_OK):
@@ -435,6 +440,7 @@ def test_a_directory_of_very_many_entries_comes_back(place: Path, count: int) ->
         assert again.data_added < 2 << 20  # one page of the directory, not all of it
 
 
+@pytest.mark.fault(36)
 @needs_user
 def test_what_cannot_be_read_is_reported_and_the_rest_backed_up(place: Path) -> None:
     source = make_source(place, {"unreadable": make_unreadable, "contents": make_contents})
@@ -451,6 +457,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_backed_up(place: Path) -> 
         assert repo.restore(f"latest:{source}/contents", place / "copy").errors == ()
 
 
+@pytest.mark.fault(35)
 @needs_root
 def test_devices_are_only_made_when_that_is_asked_for(tmp_path: Path) -> None:
     make_source(tmp_path, {"devices": make_devices})
@@ -461,6 +468,7 @@ def test_devices_are_only_made_when_that_is_asked_for(tmp_path: Path) -> None:
         assert len(result.errors) in {0, 3}
 
 
+@pytest.mark.fault(46)
 def test_more_attributes_than_a_directory_page_can_hold(place: Path) -> None:
     source = place / "source"
     source.mkdir()

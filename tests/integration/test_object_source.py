@@ -265,6 +265,7 @@ def test_a_folder_that_is_renamed_while_it_is_read_is_no_empty_one(
         repo.backup(place.location, source_options=place.options, progress=rename)
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("after", [0.0, 1.0], ids=["at once", "when it stalls"])
 def test_a_stalled_connection_can_be_broken_off(servers: Servers, after: float) -> None:
     """Also one that is only being made."""

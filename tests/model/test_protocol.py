@@ -78,6 +78,7 @@ def explore(scenario: s.Scenario, rules: Rules, limit: int) -> Result:
     return Explorer[Store, Memory](actors, fault).explore(store, limit)
 
 
+@pytest.mark.fault(26, 27, 28)
 @pytest.mark.format("F44", "F46", "F47", "F48", "F53", "F54", "F55", "F56")
 @pytest.mark.parametrize("scenario", SAFE, ids=lambda scenario: scenario.__name__)
 def test_nothing_is_ever_lost(scenario: s.Scenario) -> None:

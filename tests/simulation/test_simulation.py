@@ -36,6 +36,7 @@ def shares(seeds: range) -> list[int]:
     return list(seeds[::SHARE])
 
 
+@pytest.mark.fault(2, 3, 25, 26, 28)
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "first",

@@ -23,11 +23,13 @@ def thrash(tmp_path: Path, seed: int, seconds: float) -> None:
     assert ENOUGH.keys() <= done.keys()
 
 
+@pytest.mark.fault(2, 3, 25, 26)
 @pytest.mark.timeout(300)
 def test_a_repository_that_everybody_works_on_and_dies(tmp_path: Path) -> None:
     thrash(tmp_path, 1, 5.0)
 
 
+@pytest.mark.fault(2, 3, 25, 26)
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_the_same_for_five_minutes(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def expect_all(
         contents.expect_in(repo, snapshot, target / snapshot)
 
 
+@pytest.mark.fault(26)
 @each_store
 def test_writers_and_a_prune_at_once(site: Site, tmp_path: Path) -> None:
     common = make_source(tmp_path / "common", "common")
@@ -133,6 +134,7 @@ def test_what_another_process_does_is_seen_at_once(site: Site, tmp_path: Path) -
             expect_clean(reader)
 
 
+@pytest.mark.fault(2)
 @each_store
 def test_a_backup_that_is_killed(site: Site, tmp_path: Path) -> None:
     source = tmp_path / "source"
@@ -177,6 +179,7 @@ class Objects(NamedTuple):
     marks: set[str]
 
 
+@pytest.mark.fault(3)
 @each_quick_store
 def test_a_prune_that_is_killed(site: Site, tmp_path: Path) -> None:
     source = tmp_path / "source"

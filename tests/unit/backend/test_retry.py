@@ -109,6 +109,7 @@ def test_a_listing_that_breaks_off_is_begun_anew() -> None:
     assert len(faulty.calls) == 2
 
 
+@pytest.mark.fault(19)
 def test_of_a_creation_whose_answer_was_lost_the_second_try_finds_the_object() -> None:
     inner = stored()
     backend, _, _ = retrying(unavailable(nth(1), done=True), inner)
@@ -117,6 +118,7 @@ def test_of_a_creation_whose_answer_was_lost_the_second_try_finds_the_object() -
     assert inner.get("b") == b"x"
 
 
+@pytest.mark.fault(19)
 def test_of_a_deletion_whose_answer_was_lost_the_second_try_finds_nothing() -> None:
     backend, _, _ = retrying(unavailable(nth(1), done=True))
     with pytest.raises(ObjectNotFound):
@@ -144,6 +146,7 @@ def test_other_errors_are_not_tried_again(error: type[BaseException]) -> None:
     assert (len(faulty.calls), clock.waits) == (1, [])
 
 
+@pytest.mark.fault(18)
 def test_pauses_double_up_to_half_a_minute_and_differ() -> None:
     seen = []
     for _ in range(20):
@@ -156,6 +159,7 @@ def test_pauses_double_up_to_half_a_minute_and_differ() -> None:
     assert len({waits[0] for waits in seen}) > 5
 
 
+@pytest.mark.fault(18)
 def test_what_has_worked_is_tried_until_the_deadline() -> None:
     backend, faulty, clock = retrying(unavailable(since(2)))
     backend.get("a")
@@ -183,6 +187,7 @@ def test_a_storage_that_answers_with_an_error_of_another_kind_has_not_worked() -
     assert sum(clock.waits) <= FIRST_DEADLINE
 
 
+@pytest.mark.fault(18)
 def test_the_storage_is_given_the_time_that_it_asks_for() -> None:
     backend, _, clock = retrying(unavailable(nth(1), 17.0))
     backend.get("a")

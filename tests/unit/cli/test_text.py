@@ -28,6 +28,7 @@ def test_what_does_not_print_is_escaped(text: str, shown: str) -> None:
     assert escaped(text) == shown
 
 
+@pytest.mark.fault(38)
 @given(st.binary())
 def test_every_name_becomes_printable_and_encodable(name: bytes) -> None:
     shown = escaped(os.fsdecode(name))
@@ -66,6 +67,7 @@ def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
+@pytest.mark.fault(47)
 def test_times_of_any_age_can_be_shown() -> None:
     assert moment(None) == "-"
     for when in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)):

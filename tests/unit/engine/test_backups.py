@@ -149,6 +149,7 @@ def test_of_several_sources_one_snapshot_is_made(bench: Bench) -> None:
     assert result.files_new == 2
 
 
+@pytest.mark.fault(49)
 def test_a_source_that_is_missing_is_recorded_when_others_are_there(bench: Bench) -> None:
     (bench.data / "file").write_text("content")
     result = bench.repo.backup([bench.data, bench.data.parent / "missing"])
@@ -158,6 +159,7 @@ def test_a_source_that_is_missing_is_recorded_when_others_are_there(bench: Bench
     assert bench.names(result) == ["file"]
 
 
+@pytest.mark.fault(49)
 def test_nothing_is_made_of_sources_that_are_all_missing(bench: Bench) -> None:
     before = bench.everything()
     with pytest.raises(holdfast.SourceError, match="missing"):

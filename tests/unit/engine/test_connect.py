@@ -77,12 +77,14 @@ def test_nothing_there_is_said_so_and_nothing_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
+@pytest.mark.fault(15)
 def test_a_wrong_password_is_told_from_damage(tmp_path: Path) -> None:
     holdfast.init(tmp_path, password=PASSWORD, cache=False)
     with pytest.raises(holdfast.WrongPassword):
         holdfast.open(tmp_path, password="wrong", cache=False)
 
 
+@pytest.mark.fault(15)
 def test_one_password_typed_on_two_systems_is_the_same(tmp_path: Path) -> None:
     holdfast.init(tmp_path, password="naïve", cache=False)
     with holdfast.open(tmp_path, password="nai\u0308ve", cache=False) as repo:

@@ -95,6 +95,7 @@ def test_bad_arguments_change_nothing(repo: Repository) -> None:
     assert content(opened(repo, PASSWORD)) == CONTENT
 
 
+@pytest.mark.fault(14)
 def test_the_recovery_key_opens_without_slots_and_config(
     repo: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

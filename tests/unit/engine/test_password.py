@@ -57,6 +57,7 @@ def test_a_file_that_others_can_read_is_warned_about(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
 def test_an_empty_password_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UsageError, match="empty"):

@@ -181,6 +181,7 @@ def test_a_policy_that_makes_no_sense_removes_nothing(
     assert bench.ids() == ids
 
 
+@pytest.mark.fault(30)
 def test_a_policy_that_would_empty_a_group_removes_nothing(bench: Bench) -> None:
     bench.made(tags=("keep",))
     bench.made(host="other")
@@ -222,6 +223,7 @@ def test_an_unknown_zone_is_refused(bench: Bench, zone: str) -> None:
         bench.repo.forget(policy="keep-last:1", timezone=zone)
 
 
+@pytest.mark.fault(29)
 def test_a_snapshot_dated_in_the_future_pushes_nothing_out(bench: Bench) -> None:
     real = bench.days(2)
     future = bench.repo.backup(
@@ -233,6 +235,7 @@ def test_a_snapshot_dated_in_the_future_pushes_nothing_out(bench: Bench) -> None
     assert list(result.removed) == real[:1]
 
 
+@pytest.mark.fault(29)
 def test_a_clock_that_is_slow_makes_all_of_the_future_and_so_removes_nothing(bench: Bench) -> None:
     ids = bench.days(3)
     bench.clock.advance(-10 * 365 * DAY)
@@ -240,6 +243,7 @@ def test_a_clock_that_is_slow_makes_all_of_the_future_and_so_removes_nothing(ben
     assert bench.ids() == ids
 
 
+@pytest.mark.fault(29)
 def test_a_clock_that_is_fast_removes_no_more_than_the_right_one(bench: Bench) -> None:
     ids = bench.days(5)
     bench.clock.advance(1)
@@ -289,6 +293,7 @@ def test_names_and_a_policy_or_a_filter_are_refused(bench: Bench) -> None:
         bench.repo.forget(ids[0], host="host")
 
 
+@pytest.mark.fault(30, 49)
 def test_the_last_of_a_group_is_forgotten_by_force_only(bench: Bench) -> None:
     ids = bench.days(2)
     other = bench.made(host="other").id

@@ -66,6 +66,7 @@ def test_what_is_right_is_left_alone(tmp_path: Path) -> None:
     assert path.stat().st_ctime_ns == before
 
 
+@pytest.mark.fault(35)
 @needs_root
 @pytest.mark.parametrize("new", [False, True])
 def test_the_owner_comes_before_the_set_id_bits(tmp_path: Path, new: bool) -> None:
@@ -76,6 +77,7 @@ def test_the_owner_comes_before_the_set_id_bits(tmp_path: Path, new: bool) -> No
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (7, 8, 0o6755)
 
 
+@pytest.mark.fault(35)
 @needs_root
 def test_capabilities_outlive_the_change_of_owner(tmp_path: Path) -> None:
     path = tmp_path / "f"
@@ -129,6 +131,7 @@ def test_what_took_the_place_of_a_special_file_keeps_its_mode(fd: int, tmp_path:
     assert stat.S_IMODE((tmp_path / "goal").stat().st_mode) == 0o600
 
 
+@pytest.mark.fault(48)
 def test_every_step_that_fails_is_told_and_the_others_done(fd: int) -> None:
     told: list[TargetError] = []
     entry = Entry(NodeType.FIFO, 0o600, xattrs=((b"user.x", b"1"),))

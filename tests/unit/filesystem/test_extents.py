@@ -71,6 +71,7 @@ def test_a_full_file_is_one_extent_and_asks_nothing(tmp_path: Path, seeks: list[
     assert seeks == []
 
 
+@pytest.mark.fault(41)
 def test_a_terabyte_of_nothing_is_two_questions_at_most(tmp_path: Path, seeks: list[int]) -> None:
     with sparse(tmp_path / "file", TB) as file:
         assert extents(file) == [Extent(0, TB, is_hole=True)]

@@ -127,6 +127,7 @@ def test_xattrs_are_sorted_bytes(tmp_path: Path, directory: int) -> None:
         assert read_xattrs(file.fileno()) == (expected, [])
 
 
+@pytest.mark.fault(46)
 def test_large_xattrs(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
@@ -171,6 +172,7 @@ def test_failures_are_data(directory: int) -> None:
     assert [error.errno for error in read_xattrs(closed)[1]] == [errno.EBADF]
 
 
+@pytest.mark.fault(46)
 def test_one_bad_attribute_does_not_hide_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def test_roots_are_absolute_normal_and_each_once(
     assert source.problems == []
 
 
+@pytest.mark.fault(49)
 def test_missing_roots_are_problems(tmp_path: Path) -> None:
     make(tmp_path, "here", "file")
     roots = [tmp_path / "here", tmp_path / "absent", tmp_path / "file" / "x"]
@@ -179,6 +180,7 @@ def test_large_files(tmp_path: Path) -> None:
     assert found(tmp_path, ExcludeRules(larger_than=10)) == ["link", "ten"]
 
 
+@pytest.mark.fault(45)
 def test_one_file_system() -> None:
     mounts = [path for path in ("/dev/pts", "/dev/shm", "/dev/mqueue") if os.path.ismount(path)]
     if not mounts or os.path.ismount("/dev/full"):

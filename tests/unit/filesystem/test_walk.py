@@ -145,6 +145,7 @@ def test_the_root_of_everything_can_be_walked() -> None:
     assert leave == Leave(b"")
 
 
+@pytest.mark.fault(44)
 def test_symlinks_are_followed_up_to_roots_and_never_below(tmp_path: Path) -> None:
     (tmp_path / "real/inner").mkdir(parents=True)
     (tmp_path / "real/file").touch()
@@ -209,6 +210,7 @@ def test_a_root_of_any_kind(tmp_path: Path) -> None:
     assert below(Path("/dev"), events) == {"": ["null"]}
 
 
+@pytest.mark.fault(38)
 def test_names_of_any_bytes(tmp_path: Path) -> None:
     top = bytes(tmp_path)
     names = [
@@ -234,6 +236,7 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     assert problems(events) == []
 
 
+@pytest.mark.fault(40)
 def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
     (tmp_path / "large").mkdir()
     directory = os.open(tmp_path / "large", os.O_RDONLY)
@@ -268,6 +271,7 @@ def test_a_root_with_a_longer_path_than_the_system_takes(open_path: Path) -> Non
     assert [file for file, _ in listed.files] == [b"bottom"]
 
 
+@pytest.mark.fault(39)
 def test_thousands_of_levels(open_path: Path) -> None:
     name = b"n" * 200
     here = make_chain(open_path, name, 3050)
@@ -354,6 +358,7 @@ def test_xattrs_of_entries_directories_and_ancestors(tmp_path: Path) -> None:
     assert problem.vanished
 
 
+@pytest.mark.fault(37)
 def test_a_file_replaced_after_it_was_listed(tmp_path: Path) -> None:
     names = [b"directory", b"fifo", b"gone", b"link"]
     for name in names:
@@ -383,6 +388,7 @@ def test_a_file_replaced_after_it_was_listed(tmp_path: Path) -> None:
         assert caught.value.errno == errno.EINVAL
 
 
+@pytest.mark.fault(37)
 def test_a_directory_replaced_after_it_was_listed(tmp_path: Path) -> None:
     for name in ("file", "gone", "link", "stays"):
         (tmp_path / "top" / name).mkdir(parents=True)
@@ -449,6 +455,7 @@ def test_a_way_back_that_is_lost(open_path: Path) -> None:
     assert len([e for e in rest if isinstance(e, Leave)]) == 80 + len(open_path.parts) + 1
 
 
+@pytest.mark.fault(36)
 @pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="the system has no O_PATH")
 def test_an_unreadable_directory_is_still_an_entry(open_path: Path) -> None:
     (open_path / "dark/inner").mkdir(parents=True)
@@ -504,6 +511,7 @@ def test_files_of_others_are_read_all_the_same(open_path: Path) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.fault(36)
 def test_a_listing_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b"):
         (tmp_path / name).touch()
@@ -528,6 +536,7 @@ def test_a_listing_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not listed.complete
 
 
+@pytest.mark.fault(49)
 def test_a_root_that_goes_away_before_the_walk(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "c").touch()

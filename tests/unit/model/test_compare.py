@@ -124,6 +124,7 @@ def test_from_and_to_nothing() -> None:
     assert all(change.after is None for change in removed)
 
 
+@pytest.mark.fault(39)
 def test_deep_and_damaged_trees() -> None:
     blobs = MemoryBlobs()
     first = second = save_layout(blobs, {})

@@ -85,6 +85,7 @@ def test_long_files_go_through_lists(count: int) -> None:
         assert length == MAX_LIST or (length >= MIN_LIST and cut)
 
 
+@pytest.mark.fault(42)
 def test_levels_rise_until_the_items_fit() -> None:
     blobs = MemoryBlobs()
     # Ids that never end a list: every list has the most items that it may have.

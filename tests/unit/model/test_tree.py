@@ -113,6 +113,7 @@ def test_pages_are_announced_and_told() -> None:
     assert len(set(blobs.hinted)) == len(told) - 2
 
 
+@pytest.mark.fault(40)
 def test_one_more_entry_changes_few_pages() -> None:
     blobs = MemoryBlobs()
     nodes = files(100_000)

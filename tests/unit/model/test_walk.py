@@ -65,6 +65,7 @@ def chain(blobs: MemoryBlobs, depth: int) -> BlobId:
     return tree
 
 
+@pytest.mark.fault(39)
 def test_deep_trees_need_no_recursion() -> None:
     blobs = MemoryBlobs()
     tree = chain(blobs, 3000)
@@ -123,6 +124,7 @@ def test_one_directory_in_two_places_is_no_cycle() -> None:
     assert paths(tree, blobs) == [b"/a", b"/a/x", b"/b", b"/b/x"]
 
 
+@pytest.mark.fault(11)
 def test_a_lost_subtree_is_told_and_the_rest_is_given() -> None:
     blobs = MemoryBlobs()
     tree = save_layout(blobs, LAYOUT)

@@ -258,6 +258,7 @@ def test_an_unchanged_file_is_not_read_again(bench: Bench) -> None:
     assert second.snapshot.parent == first.snapshot.id
 
 
+@pytest.mark.fault(32)
 def test_all_files_are_read_again_when_that_is_forced(bench: Bench) -> None:
     (bench.data / "file").write_bytes(b"content")
     first = bench.backup()
@@ -268,6 +269,7 @@ def test_all_files_are_read_again_when_that_is_forced(bench: Bench) -> None:
     assert bench.node(second) == bench.node(first)
 
 
+@pytest.mark.fault(32)
 def test_a_file_is_not_trusted_that_was_young_when_the_parent_read_it(bench: Bench) -> None:
     path = bench.data / "file"
     path.write_bytes(b"content")
@@ -291,6 +293,7 @@ def test_the_time_that_a_user_gives_a_snapshot_does_not_make_files_older(bench: 
     assert len(bench.read) == 1
 
 
+@pytest.mark.fault(32)
 def test_a_change_is_found_though_size_and_mtime_are_put_back(bench: Bench) -> None:
     path = bench.data / "file"
     path.write_bytes(b"content")
@@ -304,6 +307,7 @@ def test_a_change_is_found_though_size_and_mtime_are_put_back(bench: Bench) -> N
     assert bench.content(second, "file") == b"CONTENT"
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -342,6 +346,7 @@ def test_a_file_that_was_only_touched_is_unmodified(bench: Bench) -> None:
     assert bench.node(third, "file").mode == 0o606
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("size", [1000, 100_000])
 @pytest.mark.parametrize("what", ["packs", "index"])
 def test_what_the_repository_lost_is_stored_again(bench: Bench, size: int, what: str) -> None:
@@ -478,6 +483,7 @@ def reopened(bench: Bench) -> Store:
 # A tree that changes meanwhile
 
 
+@pytest.mark.fault(37)
 def test_a_file_that_changes_while_it_is_read_is_read_again(bench: Bench) -> None:
     path = bench.data / "file"
     path.write_bytes(noise(100_000))
@@ -494,6 +500,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(bench: Bench) -> Non
     assert outcome.problems == ()
 
 
+@pytest.mark.fault(37)
 def test_a_file_that_never_holds_still_is_stored_with_a_flag(bench: Bench) -> None:
     path = bench.data / "file"
     path.write_bytes(noise(50_000))
@@ -515,6 +522,7 @@ def test_a_file_that_never_holds_still_is_stored_with_a_flag(bench: Bench) -> No
     assert bench.content(following, "file") == path.read_bytes()
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("size", [500, 50_000])
 def test_a_file_that_shrinks_while_it_is_read_has_the_size_of_what_was_read(
     bench: Bench, size: int
@@ -572,6 +580,7 @@ def test_a_file_that_is_replaced_after_it_was_listed_shares_segments_with_its_ow
     assert bench.content(outcome, "file") == noise(500, 2)
 
 
+@pytest.mark.fault(37)
 def test_what_vanishes_is_left_out_and_is_no_error(bench: Bench) -> None:
     for name in ("file", "link", "pipe", "kept"):
         (bench.data / name).write_bytes(b"content")
@@ -609,6 +618,7 @@ def become_socket(path: Path) -> None:
     os.close(here)
 
 
+@pytest.mark.fault(37, 45)
 @pytest.mark.parametrize(
     "become",
     [lambda path: path.symlink_to("elsewhere"), os.mkfifo, become_socket],
@@ -632,6 +642,7 @@ def test_a_file_that_becomes_something_else_is_stored_as_that(
     assert outcome.snapshot.summary.others == 1
 
 
+@pytest.mark.fault(37)
 def test_a_file_that_becomes_a_directory_is_reported(bench: Bench) -> None:
     path = bench.data / "file"
     path.write_bytes(b"content")
@@ -647,6 +658,7 @@ def test_a_file_that_becomes_a_directory_is_reported(bench: Bench) -> None:
     assert outcome.problem_count == 1
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("was", ["directory", "symlink"])
 def test_what_becomes_a_file_is_reported(bench: Bench, was: str) -> None:
     path = bench.data / "entry"
@@ -667,6 +679,7 @@ def test_what_becomes_a_file_is_reported(bench: Bench, was: str) -> None:
     assert [problem.path for problem in outcome.problems] == [os.fsencode(path)]
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
 def test_a_file_that_cannot_be_opened_is_reported_and_the_rest_backed_up(
     bench: Bench, number: int
@@ -688,6 +701,7 @@ def test_a_file_that_cannot_be_opened_is_reported_and_the_rest_backed_up(
     assert outcome.snapshot.problem_count == 1
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize("size", [500, 50_000])
 def test_a_file_that_cannot_be_read_is_reported(bench: Bench, size: int) -> None:
     (bench.data / "bad").write_bytes(noise(size))
@@ -702,6 +716,7 @@ def test_a_file_that_cannot_be_read_is_reported(bench: Bench, size: int) -> None
 # Hard links
 
 
+@pytest.mark.fault(43)
 def test_the_links_of_a_file_are_read_once_and_stay_links(bench: Bench) -> None:
     (bench.data / "sub").mkdir()
     (bench.data / "a").write_bytes(noise(5000))
@@ -728,6 +743,7 @@ def test_links_of_other_kinds_of_files_stay_links(bench: Bench) -> None:
     assert nodes[b"a"].inode == nodes[b"b"].inode
 
 
+@pytest.mark.fault(43)
 def test_file_systems_are_told_apart(bench: Bench) -> None:
     shared = Path("/dev/shm")  # the one other file system that there may be
     if not os.access(shared, os.W_OK) or shared.stat().st_dev == bench.data.stat().st_dev:
@@ -756,6 +772,7 @@ def test_file_systems_are_told_apart(bench: Bench) -> None:
         other.rmdir()
 
 
+@pytest.mark.fault(43)
 def test_only_so_many_links_are_remembered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operation, "LINKS_REMEMBERED", 3)
     (bench.data / "later").mkdir()
@@ -769,6 +786,7 @@ def test_only_so_many_links_are_remembered(bench: Bench, monkeypatch: pytest.Mon
         assert pair[0] == pair[1]
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize("with_parent", [False, True])
 def test_a_file_that_changes_between_two_of_its_links_is_two_files(
     bench: Bench, *, with_parent: bool
@@ -828,6 +846,7 @@ def test_files_of_several_owners_never_share_a_segment(bench: Bench) -> None:
 # A repository that fails
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("error", [BackendError, StorageFull, AccessDenied])
 def test_a_failing_repository_is_an_error_and_never_a_bad_file(
     bench: Bench, error: type[BackendError]
@@ -843,6 +862,7 @@ def test_a_failing_repository_is_an_error_and_never_a_bad_file(
     assert bench.names("data/") == []
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError, SystemExit])
 def test_an_interrupted_backup_leaves_no_session_and_no_snapshot(
     bench: Bench, interruption: type[BaseException]
@@ -860,6 +880,7 @@ def test_an_interrupted_backup_leaves_no_session_and_no_snapshot(
     assert bench.backup().committed
 
 
+@pytest.mark.fault(6)
 def test_a_worker_that_runs_out_of_memory_ends_the_backup(bench: Bench) -> None:
     for number in range(5):
         (bench.data / f"file{number}").write_bytes(noise(LARGE, number))

@@ -415,6 +415,7 @@ def test_a_backup_that_fails_does_not_wait_for_a_busy_source() -> None:
     assert len(bench.shelf.read_paths) <= 3
 
 
+@pytest.mark.fault(21)
 def test_a_read_that_has_stalled_does_not_hold_up_an_interrupt() -> None:
     closed = threading.Event()
     asked = threading.Event()

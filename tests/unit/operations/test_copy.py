@@ -320,6 +320,7 @@ def test_a_long_file_has_its_lists_renamed(kind: str, tmp_path: Path) -> None:
     assert restored(target, second.id, tmp_path / "y") == expected(longer)
 
 
+@pytest.mark.fault(39)
 @kinds
 def test_a_deep_tree_is_copied(kind: str) -> None:
     source = new_store()

@@ -229,6 +229,7 @@ def test_what_is_stored_anew_at_another_level_is_so_once(world: World) -> None:
     expect_whole(world)
 
 
+@pytest.mark.fault(2)
 def test_left_overs_of_a_dead_backup_go(world: World) -> None:
     world.history(2)
     writer = world.store.writer({"kind": "backup"})
@@ -309,6 +310,7 @@ def test_what_a_dead_session_left_goes_with_it(world: World) -> None:
         pass
 
 
+@pytest.mark.fault(27)
 def test_a_silent_session_is_expired_and_cannot_commit(world: World) -> None:
     ids = world.history(3)
     world.forget(ids[0])
@@ -377,6 +379,7 @@ def spoil_trees(world: World) -> None:
             world.backend.put(name, bytes(data))
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize(
     "spoil",
     [spoil_snapshot, spoil_index, spoil_condemned, lose_index, lose_packs, spoil_trees],
@@ -393,6 +396,7 @@ def test_of_a_damaged_repository_nothing_is_deleted(
     assert names(world.backend, "data/") | names(world.backend, "snapshots/") >= before
 
 
+@pytest.mark.fault(22)
 def test_without_any_snapshot_nothing_goes_unless_forced(world: World) -> None:
     ids = world.history(2)
     world.forget(*ids)
@@ -421,6 +425,7 @@ class Hiding(MemoryBackend):
         return (info for info in super().list(prefix) if info.name != self.hidden)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("folder", ["data/", "gc/"])
 def test_listings_that_lack_something_are_noticed(world: World, folder: str) -> None:
     ids = world.history(5)
@@ -445,6 +450,7 @@ def test_listings_that_lack_something_are_noticed(world: World, folder: str) -> 
     assert names(hiding, "data/") >= before
 
 
+@pytest.mark.fault(24)
 def test_where_nothing_can_be_deleted_nothing_is_condemned(world: World) -> None:
     ids = world.history(3)
     world.forget(ids[0])
@@ -481,6 +487,7 @@ def test_what_a_pack_that_stays_holds_too_is_not_stored_anew(world: World) -> No
     expect_whole(world)
 
 
+@pytest.mark.fault(12)
 def test_the_only_good_copy_of_a_blob_does_not_go(world: World) -> None:
     world.write(1, 2, 3)
     first = world.store.writer({"kind": "backup"})
@@ -510,6 +517,7 @@ def test_the_only_good_copy_of_a_blob_does_not_go(world: World) -> None:
             assert contents(after, id_) == expected
 
 
+@pytest.mark.fault(16)
 def test_a_full_storage_gives_back_what_it_can(world: World) -> None:
     ids = world.history(6, change=12)
     world.write(*range(20))
@@ -538,6 +546,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize(("error", "done"), [(BackendError, False), (Killed, True)])
 def test_wherever_it_ends_nothing_is_lost_and_the_next_run_ends_it(
     world: World, error: type[BaseException], stride: Stride, *, done: bool

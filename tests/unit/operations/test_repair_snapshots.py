@@ -68,6 +68,7 @@ def backend() -> MemoryBackend:
     return backend
 
 
+@pytest.mark.fault(11)
 def test_of_a_directory_in_pages_what_can_be_read_stays(backend: MemoryBackend) -> None:
     saver = Losing(backend, {3})
     names = [b"%05d" % number for number in range(9000)]
@@ -101,6 +102,7 @@ def test_of_a_directory_in_pages_what_can_be_read_stays(backend: MemoryBackend) 
     assert not opened(backend).repair_snapshots([new.id]).snapshots
 
 
+@pytest.mark.fault(11)
 def test_a_lost_directory_is_left_out_wherever_it_is(backend: MemoryBackend) -> None:
     """The same directory is in two places, and deep below another."""
     saver = Losing(backend, {1})

@@ -151,6 +151,7 @@ def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.fault(39)
 def test_three_thousand_levels(tmp_path: Path) -> None:
     blobs = MemoryBlobs()
     tree = save_tree(directory({b"bottom": file(b"!", mode=0o400)}), blobs)
@@ -173,6 +174,7 @@ def test_a_directory_of_many_batches(tmp_path: Path) -> None:
     assert observed(tmp_path / "target") == expected(root)
 
 
+@pytest.mark.fault(41)
 def test_holes_are_holes_and_keep_the_size(tmp_path: Path) -> None:
     size = 1 << 40
     root = directory({b"hole": file(size), b"middle": file(b"a", size, b"b")})
@@ -201,6 +203,7 @@ def test_sockets_are_made_anew(tmp_path: Path) -> None:
     assert observed(tmp_path / "target") == expected(root)
 
 
+@pytest.mark.fault(35)
 @needs_root
 def test_devices_only_when_asked_for(tmp_path: Path) -> None:
     root = directory(
@@ -218,6 +221,7 @@ def test_devices_only_when_asked_for(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------ metadata
 
 
+@pytest.mark.fault(35)
 @needs_root
 def test_owner_and_set_id_bits(tmp_path: Path) -> None:
     root = directory(
@@ -244,6 +248,7 @@ def test_an_owner_that_cannot_be_is_reported_and_the_set_id_bit_left_out(tmp_pat
     assert (tmp_path / "f").read_bytes() == b"x"
 
 
+@pytest.mark.fault(35)
 @needs_user
 def test_without_root_owners_stay_and_set_id_bits_of_others_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -293,6 +298,7 @@ def takes_xattrs(path: Path) -> bool:
     return True
 
 
+@pytest.mark.fault(46)
 def test_extended_attributes_one_by_one(tmp_path: Path) -> None:
     if not takes_xattrs(tmp_path):
         pytest.skip("the file system has no extended attributes")
@@ -336,6 +342,7 @@ def test_an_inherited_acl_is_not_kept(tmp_path: Path) -> None:
     assert observed(tmp_path) == expected(root)
 
 
+@pytest.mark.fault(46)
 def test_an_acl_comes_back(tmp_path: Path) -> None:
     acl = bytes.fromhex(
         "02000000 01000600ffffffff 02000400e8030000 04000400ffffffff 10000400ffffffff"
@@ -351,6 +358,7 @@ def test_an_acl_comes_back(tmp_path: Path) -> None:
     assert os.getxattr(tmp_path / "f", b"system.posix_acl_access") == acl
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("mtime", [1 << 100, -(1 << 100), 20_000_000_000_000_000_000])
 def test_a_time_beyond_the_file_system_is_clamped_and_reported(tmp_path: Path, mtime: int) -> None:
     root = directory({b"f": file(b"x", mtime=mtime), b"l": symlink(b"t", mtime=mtime)})
@@ -380,6 +388,7 @@ FARM = directory(
 )
 
 
+@pytest.mark.fault(43)
 def test_hard_links_are_links_across_directories(tmp_path: Path) -> None:
     result = run(FARM, tmp_path, verify=True)
     assert result.errors == ()
@@ -403,6 +412,7 @@ def test_hard_links_restored_again(tmp_path: Path, overwrite: Overwrite) -> None
         assert (result.files_restored, result.files_skipped) == (0, 5)
 
 
+@pytest.mark.fault(43)
 def test_only_some_names_selected(tmp_path: Path) -> None:
     run(FARM, tmp_path, include=Patterns(["c", "d"]))
     assert sorted(observed(tmp_path)) == [b"sub", b"sub/c", b"sub/deep", b"sub/deep/d"]
@@ -432,6 +442,7 @@ def test_a_holder_that_is_damaged_passes_the_content_on(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["other", "sub"]
 
 
+@pytest.mark.fault(43)
 def test_many_names_of_few_files(tmp_path: Path) -> None:
     farm = directory(
         {
@@ -566,6 +577,7 @@ def test_a_linked_file_that_seems_unchanged_is_replaced_when_its_mode_differs(
     assert stat.S_IMODE((tmp_path / "target/f").stat().st_mode) == 0o644
 
 
+@pytest.mark.fault(48)
 def test_types_change_places(tmp_path: Path) -> None:
     before = directory(
         {
@@ -601,6 +613,7 @@ def test_types_change_places(tmp_path: Path) -> None:
             assert observed(target) == expected(after)
 
 
+@pytest.mark.fault(48)
 def test_a_directory_that_is_not_empty_stays_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     (tmp_path / "f/mine").write_bytes(b"precious")
@@ -615,6 +628,7 @@ def test_a_directory_that_is_not_empty_stays_in_the_way(tmp_path: Path) -> None:
     assert observed(tmp_path) == expected(root)
 
 
+@pytest.mark.fault(4)
 def test_leftovers_of_a_crashed_restore_go_away(tmp_path: Path) -> None:
     leftover = tmp_path / f".holdfast-{'0123456789abcdef'}-17"
     leftover.write_bytes(b"half")
@@ -623,6 +637,7 @@ def test_leftovers_of_a_crashed_restore_go_away(tmp_path: Path) -> None:
     assert listed(tmp_path) == [".holdfast-mine", "f"]
 
 
+@pytest.mark.fault(48)
 def test_an_immutable_file_is_reported_and_the_rest_restored(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"mine")
     if os.system(f"chattr +i {tmp_path / 'f'} 2>/dev/null"):  # noqa: S605 - the flag has no call
@@ -636,6 +651,7 @@ def test_an_immutable_file_is_reported_and_the_rest_restored(tmp_path: Path) -> 
     assert listed(tmp_path) == ["f", "g"]
 
 
+@pytest.mark.fault(38)
 def test_names_that_the_file_system_refuses(tmp_path: Path) -> None:
     root = directory(
         {b"n" * 256: file(b"x"), b"d" * 300: directory({b"f": file()}), b"ok": file(b"y")}
@@ -815,6 +831,7 @@ def test_a_dry_run_names_only_directories_that_are_needed(tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------ damage
 
 
+@pytest.mark.fault(9)
 def test_damaged_blobs_cost_only_their_files(tmp_path: Path) -> None:
     blobs = MemoryBlobs()
     tree = save_tree(TREE, blobs)
@@ -889,6 +906,7 @@ def test_a_large_file_is_given_up_when_the_store_is_lost(tmp_path: Path) -> None
     assert listed(tmp_path) == []
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     "error", [BackendError("data/x", "gone"), MemoryError(), OSError(5, "cache")]
 )

@@ -84,6 +84,7 @@ def open_directory(*, folds: bool) -> OpenDirectory:
     return found
 
 
+@pytest.mark.fault(34)
 def test_names_that_the_target_takes_for_one_are_refused() -> None:
     found = open_directory(folds=True)
     names = [b"a", b"A", b"b", "é".encode(), "E\u0301".encode(), b"\xff", b"\xfe", b"a"]

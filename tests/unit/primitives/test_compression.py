@@ -89,6 +89,7 @@ def test_one_compressor_serves_several_threads() -> None:
     assert found == pieces
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("stated", [1 << 40, (1 << 64) - 2, 1 << 34, 1 << 26])
 @pytest.mark.parametrize("expected", [0, 1, 1 << 20])
 def test_a_frame_that_states_another_size_is_refused_without_allocating(
@@ -103,6 +104,7 @@ def test_a_frame_that_states_another_size_is_refused_without_allocating(
         tracemalloc.stop()
 
 
+@pytest.mark.fault(33)
 def test_a_bomb_is_refused() -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(256 << 20))
     tracemalloc.start()

@@ -24,6 +24,7 @@ KEY = bytes(range(32))
 DOMAINS = st.sampled_from(list(Domain))
 
 
+@pytest.mark.fault(50)
 @given(st.lists(st.tuples(DOMAINS, st.binary(max_size=50), st.binary(max_size=20)), max_size=30))
 def test_every_message_has_a_nonce_of_its_own(
     messages: list[tuple[Domain, bytes, bytes]],
@@ -68,6 +69,7 @@ def test_a_counter_has_an_end() -> None:
     sealer.seal(Domain.SEGMENT, b"of another domain", b"")
 
 
+@pytest.mark.fault(50)
 def test_a_forked_child_cannot_seal() -> None:
     """Its counter would run beside its parent's, under the same key."""
     sealer = Sealer(KEY)

@@ -82,6 +82,7 @@ def test_the_cache_is_private(repository: MemoryBackend, tmp_path: Path) -> None
     assert [path.name for path in file.parent.iterdir()] == ["index"]
 
 
+@pytest.mark.fault(31)
 def test_any_changed_byte_of_the_cache_is_noticed(
     repository: MemoryBackend, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_truncated_cache_is_made_anew(
     assert index_reads(repository, tmp_path)[0] == 0
 
 
+@pytest.mark.fault(31)
 def test_a_poisoned_cache_is_not_believed(repository: MemoryBackend, tmp_path: Path) -> None:
     """Without a key of the repository nobody can make a backup skip what is not stored."""
     _, store = index_reads(repository, tmp_path)
@@ -125,6 +127,7 @@ def test_a_poisoned_cache_is_not_believed(repository: MemoryBackend, tmp_path: P
     assert index_reads(repository, tmp_path)[0] == 3
 
 
+@pytest.mark.fault(31)
 def test_a_cache_of_another_repository_is_not_used(
     repository: MemoryBackend, tmp_path: Path
 ) -> None:
@@ -153,6 +156,7 @@ def test_a_cache_that_tells_of_what_is_gone_is_made_anew(
     assert known(again) == known(reopened(repository))
 
 
+@pytest.mark.fault(31)
 def test_a_cache_that_is_deleted_meanwhile_is_not_missed(
     repository: MemoryBackend, tmp_path: Path
 ) -> None:
@@ -203,6 +207,7 @@ def test_a_cache_that_is_no_file_is_done_without(repository: MemoryBackend, tmp_
     assert known(again) == known(store)
 
 
+@pytest.mark.fault(17)
 def test_a_full_disk_leaves_no_half_cache(
     repository: MemoryBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +258,7 @@ for turn in range(4):
 """
 
 
+@pytest.mark.fault(31)
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     place = tmp_path / "repository"
     new_store(LocalBackend(place))

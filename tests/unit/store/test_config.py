@@ -87,6 +87,7 @@ def test_every_changed_byte_is_damage_even_with_a_checksum_that_fits() -> None:
             decoded(with_checksum(changed))
 
 
+@pytest.mark.fault(8)
 def test_every_truncation_is_damage() -> None:
     data = encode_config(0, KEYS, SETTINGS, 1, None)
     for size in range(len(data)):
@@ -117,12 +118,14 @@ def test_the_plain_part_must_be_the_sealed_one() -> None:
         decoded(forged)
 
 
+@pytest.mark.fault(51)
 @pytest.mark.parametrize("version", [0, 2, 99])
 def test_another_version_is_refused(version: int) -> None:
     with pytest.raises(UnsupportedRepository, match=f"version {version}"):
         decode_plain(NAME, config({**PLAIN, "version": version}))
 
 
+@pytest.mark.fault(51)
 def test_a_feature_that_reading_needs_is_named() -> None:
     with pytest.raises(UnsupportedRepository, match="signatures"):
         decode_plain(NAME, config({**PLAIN, "read": ["signatures"]}))
@@ -133,6 +136,7 @@ def test_compatible_features_and_unknown_fields_are_ignored() -> None:
     assert decoded(data) == SETTINGS
 
 
+@pytest.mark.fault(51)
 def test_a_feature_that_writing_needs_makes_it_read_only() -> None:
     backend = MemoryBackend()
     keys = new_store(backend).keys

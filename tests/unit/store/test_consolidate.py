@@ -94,6 +94,7 @@ def test_merged_objects_have_a_bounded_number_of_rows(monkeypatch: pytest.Monkey
     assert told(backend) == before
 
 
+@pytest.mark.fault(12)
 def test_a_pack_that_is_told_of_twice_is_told_of_once() -> None:
     """As a merge leaves it behind that was interrupted, or two at once."""
     backend = MemoryBackend()
@@ -267,6 +268,7 @@ KEPT = rows_of(*(pack(at) for at in range(2, 10)), pack(20, 20), pack(21, 20))
 REMOVED = {name_of(number) for number in (0, 22, 30)}
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("when", [nth, since])
 def test_a_failure_at_any_operation_loses_nothing(
@@ -305,6 +307,7 @@ class During(NoFault):
         return data
 
 
+@pytest.mark.fault(26)
 def test_another_consolidation_at_any_operation_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

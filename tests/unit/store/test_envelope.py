@@ -34,6 +34,7 @@ def test_what_is_sealed_opens(type_: ObjectType, name: str, message: bytes) -> N
     assert len(data) == HEADER_SIZE + len(message) + 16
 
 
+@pytest.mark.fault(7)
 def test_every_bit_counts() -> None:
     data = bytearray(seal_object(ObjectType.SNAPSHOT, KEYS, NAME, b"message"))
     for place, bit in product(range(len(data)), range(8)):
@@ -45,6 +46,7 @@ def test_every_bit_counts() -> None:
     assert open_object(ObjectType.SNAPSHOT, KEYS, NAME, bytes(data)) == b"message"
 
 
+@pytest.mark.fault(8)
 def test_every_length_but_its_own_is_damage() -> None:
     data = seal_object(ObjectType.SESSION, KEYS, NAME, b"message")
     for size in range(len(data)):

@@ -159,6 +159,7 @@ def test_every_changed_byte_is_damage() -> None:
         data[place] ^= 1
 
 
+@pytest.mark.fault(8)
 def test_every_length_but_its_own_is_damage() -> None:
     data = encode_index(NAME, [pack(0, [[b"a" * 32, b"b" * 32]])], KEYS)
     for size in range(len(data)):

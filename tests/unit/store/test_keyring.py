@@ -314,6 +314,7 @@ def test_nothing_needs_to_be_put_back_where_nothing_is_lost(backend: MemoryBacke
     assert len(list(backend.list("config/"))) == 1
 
 
+@pytest.mark.fault(14)
 def test_without_slots_the_recovery_key_opens_and_a_password_is_added(
     backend: MemoryBackend,
 ) -> None:
@@ -326,6 +327,7 @@ def test_without_slots_the_recovery_key_opens_and_a_password_is_added(
     assert opened(backend, "second").keys == store.keys
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("loss", ["lost", "damaged", "forged"])
 def test_without_the_config_the_recovery_key_reads_and_puts_it_back(
     backend: MemoryBackend, loss: str, caplog: pytest.LogCaptureFixture

@@ -87,6 +87,7 @@ def test_keys_do_not_show_themselves() -> None:
     assert "mmmm" not in text
 
 
+@pytest.mark.fault(7)
 def test_every_changed_byte_is_damage(slot: bytes) -> None:
     for place in range(len(slot)):
         damaged = bytearray(slot)
@@ -98,6 +99,7 @@ def test_every_changed_byte_is_damage(slot: bytes) -> None:
             open_slot(NAME, bytes(damaged), KEYS.repository, PASSWORD)
 
 
+@pytest.mark.fault(8)
 def test_every_truncation_and_anything_behind_is_damage(slot: bytes) -> None:
     for size in range(len(slot)):
         with pytest.raises(DamagedRepository):
@@ -124,6 +126,7 @@ def forged(slot: bytes, place: int, value: int, size: int = 4) -> bytes:
     return with_checksum(body[:place] + value.to_bytes(size, "little") + body[place + size :])
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("place", "value"),
     [(12, 0), (12, (19 << 10) - 1), (12, 0xFFFFFFFF), (16, 0), (16, 33), (20, 0), (20, 17)],
@@ -135,6 +138,7 @@ def test_a_price_out_of_bounds_is_refused_before_it_is_paid(
         open_slot(NAME, forged(slot, place, value), KEYS.repository, PASSWORD)
 
 
+@pytest.mark.fault(51)
 @pytest.mark.parametrize(("place", "size"), [(8, 2), (10, 1)])
 def test_a_newer_slot_is_unsupported(slot: bytes, place: int, size: int) -> None:
     with pytest.raises(UnsupportedRepository):
@@ -219,6 +223,7 @@ def opened(backend: MemoryBackend, password: str = PASSWORD) -> Keys:
     return open_store(backend, password, SYSTEM_CLOCK, None).keys
 
 
+@pytest.mark.fault(15)
 def test_a_wrong_password_says_so(original: MemoryBackend) -> None:
     with pytest.raises(WrongPassword):
         opened(original, "another")
@@ -233,6 +238,7 @@ def test_each_password_opens_its_slot(original: MemoryBackend) -> None:
         opened(backend, "another")
 
 
+@pytest.mark.fault(7, 8)
 @pytest.mark.parametrize("name", [NAME, OTHER])
 @pytest.mark.parametrize("damage", ["flipped", "empty", "cut", "huge", "random"])
 def test_a_damaged_slot_keeps_no_other_from_being_used(
@@ -344,6 +350,7 @@ def test_a_listing_that_lacks_a_repository_does_not_have_it_replaced(
     assert dict(backend._objects) == before
 
 
+@pytest.mark.fault(1)
 def test_a_slot_of_a_crashed_init_is_no_repository_and_does_no_harm(
     original: MemoryBackend,
 ) -> None:
@@ -364,6 +371,7 @@ def test_a_restic_repository_is_named_as_one() -> None:
             action(backend)
 
 
+@pytest.mark.fault(14)
 def test_a_lost_config_is_not_an_empty_place(original: MemoryBackend) -> None:
     backend = copied(original)
     backend.put("snapshots/" + "0" * 32, b"x")

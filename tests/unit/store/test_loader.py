@@ -107,12 +107,14 @@ def test_what_was_spoilt_once_is_fetched_again(
     assert data_gets(once) == 2
 
 
+@pytest.mark.fault(20)
 def test_a_short_answer_is_fetched_again(backend: MemoryBackend, blobs: list[BlobId]) -> None:
     once = Faulty(backend, Fail(nth_data(1), ObjectTruncated))
     with reader(once) as loader:
         assert loader.load(blobs[0]) == BLOBS[0]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("how", [flipped, halved, lambda _: b""])
 def test_what_is_always_spoilt_is_damage(
     backend: MemoryBackend, blobs: list[BlobId], how: Callable[[bytes], bytes]
@@ -179,6 +181,7 @@ def twice(backend: MemoryBackend) -> tuple[list[BlobId], list[str]]:
     return blobs, packs(backend)
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize(
     "spoil",
@@ -216,6 +219,7 @@ def test_a_storage_that_fails_is_no_damage(backend: MemoryBackend, blobs: list[B
         assert loader.load(blobs[0]) == BLOBS[0]
 
 
+@pytest.mark.fault(26)
 def test_what_a_reclaim_moved_is_found_in_the_new_index() -> None:
     """Between two reads a pack goes, and its blobs are in another that a new index tells of."""
     backend = MemoryBackend()

@@ -134,6 +134,7 @@ def test_the_filler_is_what_the_key_says(size: int) -> None:
 # Damage
 
 
+@pytest.mark.fault(7)
 def test_every_bit_of_a_small_pack_counts() -> None:
     info, data = pack_of([b"first", b"second"], [b"third"])
     damaged = bytearray(data)
@@ -164,6 +165,7 @@ def test_without_its_name_every_bit_but_the_fillers_still_counts() -> None:
         damaged[place] ^= 1
 
 
+@pytest.mark.fault(8)
 def test_every_length_but_its_own_is_damage() -> None:
     info, data = pack_of([b"first", b"second"])
     for size in range(len(data)):

@@ -207,6 +207,7 @@ class Remote(MemoryBackend):
         raise StorageUnavailable(name, "the connection broke off")
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("resends", [False, True])
 def test_a_commit_whose_answer_was_lost_is_a_commit(*, resends: bool) -> None:
     backend = Remote(resends=resends)
@@ -469,6 +470,7 @@ def test_an_announcement_that_makes_no_sense_is_damage(record: object) -> None:
     assert caught.value.object == name
 
 
+@pytest.mark.fault(7, 8)
 def test_an_announcement_that_cannot_be_read_is_damage() -> None:
     backend = MemoryBackend()
     name = condemn(backend, "0", {"packs": [PACK]})
@@ -491,6 +493,7 @@ def test_an_announcement_that_goes_meanwhile_is_passed_over() -> None:
     assert condemned_packs(backend, KEYS) == set()
 
 
+@pytest.mark.fault(22)
 def test_a_storage_that_fails_is_not_taken_for_nothing_condemned() -> None:
     backend = MemoryBackend()
     condemn(backend, "0", {"packs": [PACK]})

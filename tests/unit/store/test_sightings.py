@@ -49,6 +49,7 @@ def test_a_sign_of_life_between_two_runs_counts(tmp_path: Path) -> None:
     assert Sightings(tmp_path, KEYS, clock).see("a", 4) == 0
 
 
+@pytest.mark.fault(29)
 def test_a_clock_that_was_set_back_begins_anew(tmp_path: Path) -> None:
     clock = ManualClock()
     first = Sightings(tmp_path, KEYS, clock)
@@ -78,6 +79,7 @@ def test_a_folder_that_cannot_be_written_is_no_matter(
     assert "cannot be written" in caplog.text
 
 
+@pytest.mark.fault(29)
 def test_time_that_the_machine_slept_is_not_silence(tmp_path: Path) -> None:
     class Asleep(ManualClock):
         """A clock of which the one part stands still while the machine sleeps."""

@@ -423,6 +423,7 @@ def test_a_pack_of_a_wrong_size_is_not_built_upon(backend: MemoryBackend, data: 
     assert load_all(backend, blobs) == contents
 
 
+@pytest.mark.fault(9, 26)
 def test_a_pack_that_goes_meanwhile_is_stored_anew(backend: MemoryBackend) -> None:
     contents = [content(number) for number in range(10)]
     blobs = backed_up(reopened(backend), *contents)
@@ -538,6 +539,7 @@ def test_what_is_condemned_is_read_before_the_index(backend: MemoryBackend) -> N
         assert [call.verb for call in counted.calls] == ["put_if_absent"]
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("damage", [b"", b"x" * 200])
 def test_an_announcement_that_cannot_be_read_stops_every_writer(
     backend: MemoryBackend, damage: bytes
@@ -574,6 +576,7 @@ def test_a_session_that_was_cleared_away_does_not_commit(backend: MemoryBackend)
     assert names(backend, "snapshots/") == []
 
 
+@pytest.mark.fault(27)
 def test_a_session_that_was_declared_dead_does_not_commit(backend: MemoryBackend) -> None:
     store = reopened(backend)
     with pytest.raises(SessionLost), store.writer({}) as writer:  # noqa: PT012 - a session
@@ -627,6 +630,7 @@ def test_the_index_is_not_told_with_keys_that_may_be_over(backend: MemoryBackend
     assert names(backend, "index/") == []
 
 
+@pytest.mark.fault(22)
 def test_a_listing_of_only_the_first_page_stops_the_commit(backend: MemoryBackend) -> None:
     class FirstPage(MemoryBackend):
         @override
@@ -641,6 +645,7 @@ def test_a_listing_of_only_the_first_page_stops_the_commit(backend: MemoryBacken
         writer.confirm()
 
 
+@pytest.mark.fault(22)
 def test_a_listing_that_fails_is_not_an_empty_one(backend: MemoryBackend) -> None:
     backed_up(reopened(backend), b"blob")
     for folder in ("gc/", "index/", "data/"):
@@ -660,6 +665,7 @@ def test_a_read_only_storage_is_said_at_once(backend: MemoryBackend) -> None:
     assert names(backend, "sessions/") == []
 
 
+@pytest.mark.fault(6, 16)
 def test_a_full_disk_ends_the_session_and_its_threads(backend: MemoryBackend) -> None:
     before = set(threading.enumerate())
     full = Faulty(backend, Fail(lambda call: call.name.startswith("data/"), StorageFull))
@@ -671,6 +677,7 @@ def test_a_full_disk_ends_the_session_and_its_threads(backend: MemoryBackend) ->
     assert names(backend, "sessions/") == names(backend, "index/") == []
 
 
+@pytest.mark.fault(50)
 def test_a_writer_after_a_fork_is_refused(backend: MemoryBackend) -> None:
     store = reopened(backend)
     store._pid += 1
