@@ -13,7 +13,7 @@ FIRST ?= 0
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers simulate soak check bench bench-targets bench-quick bench-kernels bench-stores docs lock clean
+.PHONY: help demo test test-servers simulate soak reliability check bench bench-targets bench-quick bench-kernels bench-stores notebooks docs lock clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ simulate: $(READY)  ## run the engine in random interleavings (SEEDS=10000 FIRST
 soak: $(READY)  ## run the tests that take many minutes
 	$(BIN)/pytest -m soak --timeout 0 --capture=no $(TESTS)
 	$(BIN)/pytest -m 'hypothesis and not soak' --hypothesis-profile=full --timeout 0 $(TESTS)
+
+reliability: $(READY)  ## write docs/reliability.md from the catalogue of faults and the tests
+	$(BIN)/python -m tests.faults.page
 
 # All of them run, so that one look shows all there is to mend.
 check: $(READY)  ## lint, format, types, import contracts, documentation
@@ -71,6 +74,9 @@ bench-stores: $(READY)  ## a repository in S3 that answers late, beside restic; 
 	benchmarks/peers/get-peers .peers
 	$(BIN)/pytest benchmarks/test_stores.py --benchmark-enable --benchmark-only --timeout 0 --capture=no
 
+notebooks: $(READY)  ## run the notebooks in examples/ and keep what they show
+	$(BIN)/python -m tests.notebooks
+
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
@@ -80,7 +86,7 @@ lock:  ## choose the newest versions of all dependencies and pin them
 	.venv-lock/bin/pip install --quiet --upgrade pip 'pip-tools>=7.5'
 	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile --upgrade --quiet --generate-hashes \
 		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--extra fastcdc --extra s3 --extra azure --extra gcs --extra sftp --extra dask --extra platform --extra dev \
+		--extra fastcdc --extra s3 --extra azure --extra gcs --extra sftp --extra dask --extra platform --extra notebook --extra mount --extra serve --extra dev \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean:  ## remove everything that make made

@@ -42,20 +42,26 @@ from holdfast.version import __version__
 
 if TYPE_CHECKING:
     from holdfast.engine.connect import init, open  # noqa: A004 - read as holdfast.open
+    from holdfast.engine.files import RestoreIncomplete
     from holdfast.engine.joint import BackupToResult, RepositoryBackup, backup_to
     from holdfast.engine.keyring import Key, Rotation
     from holdfast.engine.repository import Repository
     from holdfast.engine.results import BackupResult, SourceProblem
     from holdfast.engine.storage import test_storage
     from holdfast.model.entry import Entry
+    from holdfast.model.patch import Patch
     from holdfast.model.retention import RetentionDecision, RetentionGroup, RetentionPolicy
     from holdfast.model.snapshot import Hold, Problem, Snapshot, Summary
+    from holdfast.operations.anomalies import Anomaly
     from holdfast.operations.check import CheckReport, Finding
+    from holdfast.operations.compare import Comparison, ComparisonCounts, Mismatch
     from holdfast.operations.copy import CopiedSnapshot, CopyFailure, CopyIncomplete, CopyResult
     from holdfast.operations.diff import Diff, DiffCounts, Difference
     from holdfast.operations.export import ExportResult
     from holdfast.operations.find import Found
     from holdfast.operations.forget import ForgetResult, PassedOver
+    from holdfast.operations.grep import Grep, GrepCounts, Match
+    from holdfast.operations.history import Version
     from holdfast.operations.hurt import Hurt
     from holdfast.operations.prune import PruneResult, Waiting
     from holdfast.operations.repair import (
@@ -72,7 +78,9 @@ if TYPE_CHECKING:
     from holdfast.operations.stats import Stats
     from holdfast.operations.storage_test import StorageCheck, StorageReport, StorageVerdict
     from holdfast.operations.tag import TagResult
+    from holdfast.operations.timeline import Step
     from holdfast.operations.undelete import ForgottenSnapshot
+    from holdfast.operations.usage import DirectoryUsage, Overhead, SnapshotUsage, Usage
     from holdfast.platform.audit import AuditEntry, AuditProblem, AuditTrail, AuditVerification
     from holdfast.platform.compliance import ComplianceReporter
     from holdfast.platform.drdrill import DRDrill
@@ -96,6 +104,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Action": "operations.restore",
+    "Anomaly": "operations.anomalies",
     "AtWork": "operations.sessions",
     "AuditAnchor": "store",
     "AuditEntry": "platform.audit",
@@ -112,6 +121,8 @@ _HOMES = {
     "BackupValidator": "platform.managers",
     "CheckReport": "operations.check",
     "ChunkerParams": "primitives.chunker",
+    "Comparison": "operations.compare",
+    "ComparisonCounts": "operations.compare",
     "ComplianceReporter": "platform.compliance",
     "CopiedSnapshot": "operations.copy",
     "CopyFailure": "operations.copy",
@@ -121,6 +132,7 @@ _HOMES = {
     "Diff": "operations.diff",
     "DiffCounts": "operations.diff",
     "Difference": "operations.diff",
+    "DirectoryUsage": "operations.usage",
     "DrillConfig": "platform.drill",
     "DrillReport": "platform.drill",
     "Entry": "model.entry",
@@ -130,6 +142,8 @@ _HOMES = {
     "ForgottenSnapshot": "operations.undelete",
     "Found": "operations.find",
     "GCSStorageAdapter": "platform.managers",
+    "Grep": "operations.grep",
+    "GrepCounts": "operations.grep",
     "Hold": "model.snapshot",
     "Hurt": "operations.hurt",
     "IndexRepair": "operations.repair",
@@ -137,9 +151,13 @@ _HOMES = {
     "Key": "engine.keyring",
     "LocalStorageAdapter": "platform.managers",
     "LostPack": "operations.repair",
+    "Match": "operations.grep",
+    "Mismatch": "operations.compare",
+    "Overhead": "operations.usage",
     "PackRepair": "operations.repair",
     "PackRepairs": "operations.repair",
     "PassedOver": "operations.forget",
+    "Patch": "model.patch",
     "Problem": "model.snapshot",
     "ProgressEvent": "progress",
     "PruneResult": "operations.prune",
@@ -147,6 +165,7 @@ _HOMES = {
     "RecoveryManager": "platform.managers",
     "Repository": "engine.repository",
     "RepositoryBackup": "engine.joint",
+    "RestoreIncomplete": "engine.files",
     "RestoreResult": "operations.restore",
     "RetentionDecision": "model.retention",
     "RetentionGroup": "model.retention",
@@ -160,14 +179,18 @@ _HOMES = {
     "Snapshot": "model.snapshot",
     "SnapshotRepair": "operations.repair",
     "SnapshotRepairs": "operations.repair",
+    "SnapshotUsage": "operations.usage",
     "SourceProblem": "engine.results",
     "Stats": "operations.stats",
+    "Step": "operations.timeline",
     "StorageCheck": "operations.storage_test",
     "StorageReport": "operations.storage_test",
     "StorageVerdict": "operations.storage_test",
     "Summary": "model.snapshot",
     "TagResult": "operations.tag",
+    "Usage": "operations.usage",
     "VerifyResult": "operations.restore",
+    "Version": "operations.history",
     "Waiting": "operations.prune",
     "backup_to": "engine.joint",
     "init": "engine.connect",
@@ -179,6 +202,7 @@ __all__ = [
     "AccessDenied",
     "Action",
     "AmbiguousSnapshot",
+    "Anomaly",
     "AtWork",
     "AuditAnchor",
     "AuditEntry",
@@ -196,6 +220,8 @@ __all__ = [
     "BackupValidator",
     "CheckReport",
     "ChunkerParams",
+    "Comparison",
+    "ComparisonCounts",
     "ComplianceReporter",
     "CopiedSnapshot",
     "CopyFailure",
@@ -206,6 +232,7 @@ __all__ = [
     "Diff",
     "DiffCounts",
     "Difference",
+    "DirectoryUsage",
     "DrillConfig",
     "DrillReport",
     "Entry",
@@ -215,6 +242,8 @@ __all__ = [
     "ForgottenSnapshot",
     "Found",
     "GCSStorageAdapter",
+    "Grep",
+    "GrepCounts",
     "Hold",
     "HoldfastError",
     "Hurt",
@@ -223,13 +252,17 @@ __all__ = [
     "Key",
     "LocalStorageAdapter",
     "LostPack",
+    "Match",
+    "Mismatch",
     "ObjectExists",
     "ObjectNotFound",
     "ObjectTruncated",
     "ObjectUnreadable",
+    "Overhead",
     "PackRepair",
     "PackRepairs",
     "PassedOver",
+    "Patch",
     "PathNotFound",
     "Problem",
     "ProgressEvent",
@@ -241,6 +274,7 @@ __all__ = [
     "RepositoryError",
     "RepositoryExists",
     "RepositoryNotFound",
+    "RestoreIncomplete",
     "RestoreResult",
     "RetentionDecision",
     "RetentionGroup",
@@ -256,9 +290,11 @@ __all__ = [
     "SnapshotNotFound",
     "SnapshotRepair",
     "SnapshotRepairs",
+    "SnapshotUsage",
     "SourceError",
     "SourceProblem",
     "Stats",
+    "Step",
     "StorageCheck",
     "StorageFull",
     "StorageReport",
@@ -267,8 +303,10 @@ __all__ = [
     "Summary",
     "TagResult",
     "UnsupportedRepository",
+    "Usage",
     "UsageError",
     "VerifyResult",
+    "Version",
     "Waiting",
     "WrongPassword",
     "__version__",

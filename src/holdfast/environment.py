@@ -13,3 +13,8 @@ def variable(name: str) -> str | None:
 def first(*names: str) -> str | None:
     """The value of the first of these variables that is set and not empty."""
     return next((value for name in names if (value := variable(name)) is not None), None)
+
+
+def prefer(name: str, value: str) -> None:
+    """Set an environment variable that is unset, for a library which looks at nothing else."""
+    os.environ.setdefault(name, value)

@@ -8,6 +8,7 @@
      ├── SnapshotNotFound         no snapshot matches
      ├── AmbiguousSnapshot        an id prefix matches several
      ├── PathNotFound             the snapshot has no such path
+     ├── RestoreIncomplete        of `Repository.restored`, where it is defined: it has the result
      ├── RepositoryError          the repository as a whole
      │    ├── RepositoryNotFound      nothing there
      │    ├── RepositoryExists        `init` where a repository is already

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from holdfast.clock import SYSTEM_CLOCK, Clock
+from holdfast.overrides import override
+from holdfast.present import Column, Kind, Row, bar, columns, count, duration, escaped, size
 
 INTERVAL = 0.1
 """Least number of seconds between two events, the last one excepted."""
@@ -19,7 +21,7 @@ for what is done by then nobody needs it."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProgressEvent:
+class ProgressEvent(Row):
     """How far some work is.
 
     Attributes:
@@ -45,6 +47,34 @@ class ProgressEvent:
     elapsed: float
     rate: float
     seconds_left: float | None
+
+    @override
+    def _repr_html_(self) -> str:
+        """A bar."""
+        return bar(self.percent or None, "", self.told)
+
+    @property
+    def told(self) -> str:
+        """Files, bytes, rate, time left and where the work is, in words."""
+        left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
+        total = f" of {size(self.bytes_total)}" if self.percent else ""  # else not known yet
+        numbers = (
+            f"{count(self.files, 'file')}, {size(self.bytes)}{total}, "
+            f"{size(round(self.rate))}/s{left}"
+        )
+        return f"{numbers}  {escaped(self.path)}" if self.path else numbers
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        percent=Kind.RATIO,
+        files=Kind.COUNT,
+        files_total=Kind.COUNT,
+        bytes=Kind.BYTES,
+        bytes_total=Kind.BYTES,
+        path=Kind.PATH,
+        elapsed=Kind.SECONDS,
+        rate=Kind.RATE,
+        seconds_left=Kind.SECONDS,
+    )
 
 
 ProgressCallback: TypeAlias = Callable[[ProgressEvent], object]

@@ -97,6 +97,12 @@ def test_a_backup_loads_no_other_verb(repository: Path, tmp_path: Path) -> None:
     assert packages_of(loaded) & (DRIVERS | ANALYSIS | HEAVY) == set()
 
 
+def test_how_results_look_is_loaded_when_they_are_shown() -> None:
+    loaded = modules_loaded_by("-c", "import holdfast; holdfast.Snapshot; holdfast.CheckReport")
+    assert below("present", loaded) == {"bar", "rows", "shown", "table", "words"}
+    assert packages_of(loaded) & (ANALYSIS | {"html", "IPython"}) == set()
+
+
 def processor_seconds() -> float:
     """What the children that have ended used so far."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -31,9 +31,17 @@ COMMANDS = {
     "undo": "",
     "validate": "check",
     "dump": "",
+    "mount": "",
+    "serve": "webdav",
     "find": "",
+    "grep": "",
+    "history": "",
     "diff": "",
+    "anomalies": "",
     "stats": "",
+    "timeline": "",
+    "usage": "",
+    "compare": "",
     "copy": "",
     "rewrite": "",
     "prune": "",
@@ -85,11 +93,12 @@ GLOBAL_FLAGS = frozenset(
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    failed; also: some files could not be restored
+  1    failed; also: some files could not be restored, `grep` found nothing
   2    the command line makes no sense
-  3    the backup was made, but some source items could not be read
-  4    validation found damage, or a repair left some; the audit trail was tampered with
-  5    a status or a drill is below its objectives
+  3    the backup or comparison was made, but some source items could not be read
+  4    validation found damage, or a repair left some; a comparison found bit rot;
+       the audit trail was tampered with
+  5    a status or a drill is below its objectives; snapshots look wrong
   10   there is no repository
   12   wrong password
   130  interrupted

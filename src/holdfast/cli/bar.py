@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from holdfast.cli.output import Output
-from holdfast.cli.text import count, duration, escaped, size
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -66,7 +65,7 @@ class _Bar:
             total=100.0 if known else None,
             completed=event.percent,
             percent=f"{event.percent:3.0f}%" if known else "",
-            told=told(event),
+            told=event.told,
         )
         self._bar.refresh()
 
@@ -93,14 +92,3 @@ def _started(what: str) -> Progress:
     bar.add_task(what, total=None, percent="", told="")
     bar.start()
     return bar
-
-
-def told(event: ProgressEvent) -> str:
-    """What stands beside the bar: files, bytes, rate, time left and where the work is."""
-    left = "" if event.seconds_left is None else f", {duration(event.seconds_left)} left"
-    total = f" of {size(event.bytes_total)}" if event.percent else ""  # else not known yet
-    numbers = (
-        f"{count(event.files, 'file')}, {size(event.bytes)}{total}, "
-        f"{size(round(event.rate))}/s{left}"
-    )
-    return f"{numbers}  {escaped(event.path)}" if event.path else numbers

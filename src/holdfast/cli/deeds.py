@@ -28,6 +28,8 @@ EVENTS: Mapping[str, str] = {
     "undelete": "undelete",
     "restore": "restore",
     "dump": "restore",
+    "mount": "restore",
+    "serve": "restore",
     "validate": "check",
     "copy": "copy",
     "rewrite": "rewrite",
@@ -47,7 +49,7 @@ EVENTS: Mapping[str, str] = {
 _NOTED = frozenset({"create", "tag", "forget", "undelete", "restore", "copy", "rewrite", "prune"})
 """Those of them that note what they have done before they tell of it."""
 
-_READ_ONLY = frozenset({"restore", "dump", "validate"})
+_READ_ONLY = frozenset({"restore", "dump", "mount", "serve", "validate"})
 """Those of them that write nothing to the repository."""
 
 _ROUTINE = frozenset({"create"})

@@ -14,13 +14,14 @@ class ExitCode(IntEnum):
 
     DONE = 0
     FAILED = 1
+    """It failed; some files could not be restored; `grep` found nothing, as grep itself says it."""
     USAGE = 2
     INCOMPLETE = 3
-    """The backup was made, but some source items could not be read."""
+    """The backup or comparison was made, but some source items could not be read."""
     DAMAGED = 4
-    """Validation found damage."""
+    """Validation found damage, or a comparison bit rot."""
     BELOW = 5
-    """A status or a drill is below its objectives."""
+    """A status or a drill is below its objectives, or snapshots look wrong."""
     NO_REPOSITORY = 10
     WRONG_PASSWORD = 12
     INTERRUPTED = 130

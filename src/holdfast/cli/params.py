@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -105,6 +106,16 @@ _recovery_key_option = click.option(
     callback=_keep_recovery_key,
     help="File that holds the recovery key, in place of a password.",
 )
+
+
+def absolute(path: str) -> str:
+    """The path in snapshots of a path of this machine; ``..`` is text, links are not followed."""
+    try:
+        return os.path.abspath(path)  # noqa: PTH100 - as above
+    except OSError as error:
+        raise click.UsageError(
+            f"{path!r}: there is no current directory: {error.strerror}"
+        ) from None
 
 
 def size_in_bytes(text: str) -> int:

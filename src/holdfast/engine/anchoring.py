@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 
 from holdfast.engine.connection import Connection
 from holdfast.engine.origin import host_name, user_name
 from holdfast.errors import DamagedRepository, ObjectNotFound
+from holdfast.present import LazyRows, lazy_rows_of
 from holdfast.store import AuditAnchor, anchor_names, delete_anchor, put_anchor, read_anchor
 
 _log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Anchoring(Connection):
         )
         return put_anchor(self._store.backend, self._store.keys, anchor)
 
-    def audit_anchors(self, trail: str | None = None) -> Iterator[AuditAnchor]:
+    def audit_anchors(self, trail: str | None = None) -> LazyRows[AuditAnchor]:
         """The anchors of an audit trail or of all, those of the latest entries first.
 
         Each is read when it is asked for. One that is damaged is left out and logged; `check`
@@ -55,6 +57,9 @@ class Anchoring(Connection):
         Args:
             trail: its id.
         """
+        return lazy_rows_of(AuditAnchor, partial(self._anchors, trail), "Anchors of audit trails")
+
+    def _anchors(self, trail: str | None) -> Iterator[AuditAnchor]:
         self._store.check_usable()
         for name in anchor_names(self._store.backend, trail):
             try:

@@ -15,6 +15,7 @@ from holdfast.model.select import Filter, ordered, parse_spec, resolve
 from holdfast.model.snapshot import Snapshot, decode_snapshot, is_snapshot_id
 from holdfast.operations.labels import with_labels, with_own_labels
 from holdfast.overrides import override
+from holdfast.present import Rows, rows_of
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.store import Store
 
@@ -73,7 +74,7 @@ class Connection:
         paths: Words | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> list[Snapshot]:
+    ) -> Rows[Snapshot]:
         """The snapshots, oldest first.
 
         A snapshot that is damaged is left out and logged; `check` names it.
@@ -93,7 +94,7 @@ class Connection:
             until=until and until.astimezone(),
         )
         known, _ = self._load_snapshots()
-        return ordered(known, wanted)
+        return rows_of(Snapshot, ordered(known, wanted), f"Snapshots in {self.location}")
 
     def snapshot(self, name: str) -> Snapshot:
         """One snapshot by its name (see the class).
@@ -137,7 +138,8 @@ class Connection:
     def _chosen(self, names: Sequence[str] | None, store: Store | None = None) -> list[Snapshot]:
         if names is None:
             return ordered(self._load_snapshots(store)[0], Filter())
-        return [self._found(name, store or self._store) for name in names]
+        found = [self._found(name, store or self._store) for name in names]
+        return list({each.id: each for each in found}.values())  # each once, whatever its names
 
     def _named(self, name: str) -> tuple[Snapshot, bytes]:
         spec, path = parse_spec(name)

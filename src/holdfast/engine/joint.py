@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 from holdfast.engine.connection import PathLike
 from holdfast.engine.origin import counted
@@ -21,6 +21,21 @@ from holdfast.errors import (
     SnapshotNotFound,
     UsageError,
 )
+from holdfast.overrides import override
+from holdfast.present import (
+    Cell,
+    Column,
+    Kind,
+    Row,
+    Shown,
+    Table,
+    Tone,
+    cells,
+    columns,
+    count,
+    duration,
+    table_of,
+)
 from holdfast.primitives.ids import random_name
 from holdfast.progress import Progress, ProgressCallback
 
@@ -32,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RepositoryBackup:
+class RepositoryBackup(Row):
     """What came of a backup in one of its repositories.
 
     Attributes:
@@ -45,6 +60,21 @@ class RepositoryBackup:
     result: BackupResult | None
     error: HoldfastError | None = None
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(
+            repository=Kind.PATH,
+            snapshot_id=Kind.ID,
+            files_new=Kind.COUNT,
+            files_changed=Kind.COUNT,
+            files_unmodified=Kind.COUNT,
+            bytes_processed=Kind.BYTES,
+            data_added=Kind.BYTES,
+            data_stored=Kind.BYTES,
+            errors_total=Kind.COUNT,
+        ),
+        Column("error", Kind.TEXT, Tone.BAD),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         error = self.error and {"type": type(self.error).__name__, "message": str(self.error)}
@@ -54,9 +84,18 @@ class RepositoryBackup:
             "error": error,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        done = self.result
+        if done is None:
+            return self.repository, *(None for _ in self._COLUMNS[2:]), str(self.error)
+        made = done.snapshot
+        numbers = cells(done, self._COLUMNS[2:-1])
+        return self.repository, made.id if made else None, *numbers, ""
+
 
 @dataclass(frozen=True, slots=True)
-class BackupToResult:
+class BackupToResult(Shown):
     """What a backup to several repositories did.
 
     Attributes:
@@ -79,6 +118,13 @@ class BackupToResult:
             "ok": self.ok,
             "duration": self.duration,
         }
+
+    @override
+    def _table(self) -> Table:
+        failed = sum(each.error is not None for each in self.backups)
+        caption = f"Backup to {count(len(self.backups), 'repository', 'repositories')}"
+        caption += f", {failed:,} failed" * bool(failed)
+        return table_of(RepositoryBackup, self.backups, caption, (duration(self.duration),))
 
 
 def backup_to(

@@ -7,11 +7,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from holdfast.engine.connection import EXPIRE_AFTER, Connection
 from holdfast.engine.origin import about_session, host_name, user_name
 from holdfast.engine.password import PasswordCommand, find_password
 from holdfast.errors import UsageError
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Rows, Tone, cells, columns, rows_of
 from holdfast.primitives.kdf import KDF_PROFILES, KdfParams
 from holdfast.store import (
     Keyring,
@@ -27,7 +30,7 @@ from holdfast.store import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Row):
     """A key slot: one password that opens the repository.
 
     Attributes:
@@ -52,6 +55,21 @@ class Key:
     lanes: int = 0
     in_use: bool = False
     problem: str = ""
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(
+            id=Kind.ID,
+            created=Kind.TIME,
+            host=Kind.TEXT,
+            user=Kind.TEXT,
+            label=Kind.TEXT,
+            memory=Kind.COUNT,
+            passes=Kind.COUNT,
+            lanes=Kind.COUNT,
+            in_use=Kind.FLAG,
+        ),
+        Column("problem", Kind.TEXT, Tone.BAD),
+    )
 
     @classmethod
     def of(cls, slot: Slot, used: str | None) -> Key:
@@ -90,9 +108,14 @@ class Key:
             "problem": self.problem,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        created = self.created if self.created_ns else None
+        return (self.id, created, *cells(self, self._COLUMNS[2:]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rotation:
+class Rotation(Row):
     """How far a rotation of the keys has come.
 
     Attributes:
@@ -115,6 +138,17 @@ class Rotation:
     resealed: int = 0
     removed: tuple[str, ...] = ()
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        epoch=Kind.NUMBER,
+        begun=Kind.FLAG,
+        finished=Kind.FLAG,
+        waits_for=Kind.TEXT,
+        reclaims=Kind.TEXT,
+        damaged=Kind.TEXT,
+        resealed=Kind.COUNT,
+        removed=Kind.TEXT,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -131,15 +165,34 @@ class Rotation:
             "removed": list(self.removed),
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        waits = (f"{each.kind} of {each.user} on {each.host}" for each in self.waits_for)
+        return (
+            self.epoch,
+            self.begun,
+            self.finished,
+            ", ".join(waits),
+            ", ".join(self.reclaims),
+            ", ".join(self.damaged),
+            self.resealed,
+            ", ".join(self.removed),
+        )
+
+    @override
+    def _caption(self) -> str:
+        return "Rotation of the keys"
+
 
 class KeyManagement(Connection):
     """Who can open the repository: adding, listing, removing and changing passwords."""
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> Rows[Key]:
         """The key slots, oldest first; those that open nothing have a `problem` and come last."""
         used = self._store.slot
         found = [Key.of(slot, used) for slot in self._keyring().slots()]
-        return sorted(found, key=lambda key: (bool(key.problem), key.created_ns, key.id))
+        found.sort(key=lambda key: (bool(key.problem), key.created_ns, key.id))
+        return rows_of(Key, found, "Keys")
 
     def add_key(
         self,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from holdfast.engine.connection import Connection, PathLike, Words, words
 from holdfast.errors import UsageError
 from holdfast.overrides import override
+from holdfast.present import LazyRows, Rows, lazy_rows_of, rows_of
 
 if TYPE_CHECKING:
     from holdfast.model.entry import Entry
     from holdfast.model.file import SnapshotFile
     from holdfast.operations.diff import Diff
     from holdfast.operations.export import ExportResult
-    from holdfast.operations.find import Found
+    from holdfast.operations.find import FindOptions, Found
     from holdfast.operations.stats import Stats
     from holdfast.store import Loader
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 class Reading(Connection):
     """Looking into snapshots: listing, walking, opening, comparing, finding, counting."""
 
-    def listdir(self, snapshot: str, path: PathLike = "/") -> list[Entry]:
+    def listdir(self, snapshot: str, path: PathLike = "/") -> Rows[Entry]:
         """The entries of a directory in a snapshot, by name.
 
         Raises:
@@ -42,18 +45,23 @@ class Reading(Connection):
             if node.type != NodeType.DIRECTORY:
                 raise UsageError(f"{os.fsdecode(inner)}: not a directory")
             base = inner.rstrip(b"/")
-            return [
-                Entry.of(base + b"/" + child.name, child)
-                for child in load_directory(directory_tree(node), loader)
-            ]
+            children = load_directory(directory_tree(node), loader)
+            found = (Entry.of(base + b"/" + child.name, child) for child in children)
+            return rows_of(Entry, found, f"{os.fsdecode(inner)} in {snapshot}")
 
-    def walk(self, snapshot: str, path: PathLike = "/") -> Iterator[Entry]:
+    def walk(self, snapshot: str, path: PathLike = "/") -> LazyRows[Entry]:
         """All that is below a directory in a snapshot, depth first, each before what is in it.
 
         Raises:
             PathNotFound: the snapshot has no such path.
             UsageError: it is no directory.
         """
+        from holdfast.model.entry import Entry
+
+        caption = f"Below {os.fsdecode(path)} in {snapshot}"
+        return lazy_rows_of(Entry, partial(self._walk, snapshot, path), caption)
+
+    def _walk(self, snapshot: str, path: PathLike) -> Iterator[Entry]:
         from holdfast.model.entry import Entry
         from holdfast.model.node import NodeType
         from holdfast.model.walk import directory_tree, lookup, walk
@@ -117,26 +125,42 @@ class Reading(Connection):
         first, first_path = self._named(before)
         second, second_path = self._named(after)
         options = DiffOptions(first_path, second_path, metadata)
-        return diff(first, second, self._store.loader(), options)
+        return diff(first, second, self._store.loader, options)
 
-    def find(
+    def find(  # noqa: PLR0913 - the public API's options
         self,
         patterns: Words,
         *,
         snapshots: Sequence[str] | None = None,
         ignore_case: bool = False,
-    ) -> Iterator[Found]:
+        type: str | None = None,  # noqa: A002 - as `Entry.type`
+        min_size: int | None = None,
+        max_size: int | None = None,
+        newer: datetime | None = None,
+        older: datetime | None = None,
+    ) -> LazyRows[Found]:
         """Every version of every entry that matches a pattern, and the snapshots that have it.
 
         Args:
             patterns: as for excludes.
             snapshots: where to look; everywhere when None.
             ignore_case: whether upper and lower case are equal.
+            type: only ``file``, ``dir``, ``symlink`` or another type that `Entry` names.
+            min_size: only regular files of so many bytes or more.
+            max_size: only regular files of so many bytes or fewer.
+            newer: only what was modified then or later; in the local zone unless it is aware.
+            older: only what was modified before; likewise.
         """
-        from holdfast.operations.find import FindOptions, find
+        from holdfast.operations.find import FindOptions, Found
+
+        options = FindOptions(words(patterns), ignore_case, type, min_size, max_size, newer, older)
+        search = partial(self._find, options, snapshots)
+        return lazy_rows_of(Found, search, f"Found for {' '.join(options.patterns)}")
+
+    def _find(self, options: FindOptions, snapshots: Sequence[str] | None) -> Iterator[Found]:
+        from holdfast.operations.find import find
 
         with self._store.loader() as loader:
-            options = FindOptions(words(patterns), ignore_case)
             yield from find(self._chosen(snapshots), loader, options)
 
     def stats(self, snapshots: Sequence[str] | None = None) -> Stats:

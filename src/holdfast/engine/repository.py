@@ -12,12 +12,17 @@ from holdfast.engine.anchoring import Anchoring
 from holdfast.engine.backups import Backups
 from holdfast.engine.connection import PathLike, Words, words
 from holdfast.engine.copies import Copies
+from holdfast.engine.costs import Costs
+from holdfast.engine.files import Files
 from holdfast.engine.keyring import KeyManagement
+from holdfast.engine.mounting import Mounting
 from holdfast.engine.own import refuse_to_delete
 from holdfast.engine.reading import Reading
 from holdfast.engine.reclaiming import Reclaiming
 from holdfast.engine.repairs import Repairs
 from holdfast.engine.retention import Retention
+from holdfast.engine.suspicion import Suspicion
+from holdfast.engine.versions import Versions
 from holdfast.errors import UsageError
 from holdfast.progress import Progress, ProgressCallback
 
@@ -37,7 +42,19 @@ if TYPE_CHECKING:
 
 
 class Repository(
-    Backups, Reading, Reclaiming, Copies, Repairs, Retention, KeyManagement, Anchoring
+    Backups,
+    Reading,
+    Reclaiming,
+    Copies,
+    Repairs,
+    Retention,
+    KeyManagement,
+    Anchoring,
+    Costs,
+    Suspicion,
+    Files,
+    Mounting,
+    Versions,
 ):
     """An open repository. Safe to use from several threads; a context manager.
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Table, cells, columns, table_of
 
 if TYPE_CHECKING:
     from holdfast.filesystem import Problem
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceProblem:
+class SourceProblem(Row):
     """A source item that could not be backed up.
 
     Attributes:
@@ -27,6 +30,10 @@ class SourceProblem:
     operation: str
     errno: int
     message: str
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        path=Kind.PATH, operation=Kind.TEXT, errno=Kind.NUMBER, message=Kind.TEXT
+    )
 
     @classmethod
     def of(cls, problem: Problem) -> SourceProblem:
@@ -44,7 +51,7 @@ class SourceProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class BackupResult:
+class BackupResult(Row):
     """What a backup did.
 
     Attributes:
@@ -71,6 +78,19 @@ class BackupResult:
     errors: tuple[SourceProblem, ...]
     errors_total: int
     duration: float
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        snapshot_id=Kind.ID,
+        files_new=Kind.COUNT,
+        files_changed=Kind.COUNT,
+        files_unmodified=Kind.COUNT,
+        directories=Kind.COUNT,
+        bytes_processed=Kind.BYTES,
+        data_added=Kind.BYTES,
+        data_stored=Kind.BYTES,
+        errors_total=Kind.COUNT,
+        duration=Kind.SECONDS,
+    )
 
     @classmethod
     def of(cls, outcome: BackupOutcome, duration: float) -> BackupResult:
@@ -106,3 +126,17 @@ class BackupResult:
             "errors_total": self.errors_total,
             "duration": self.duration,
         }
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        made = self.snapshot
+        return (made.id if made else None, *cells(self, self._COLUMNS[1:]))
+
+    @override
+    def _caption(self) -> str:
+        return "Backup" if self.snapshot else "Backup: no snapshot was made"
+
+    @override
+    def _parts(self) -> tuple[Table, ...]:
+        caption = "What could not be read"
+        return (table_of(SourceProblem, self.errors, caption),) if self.errors else ()

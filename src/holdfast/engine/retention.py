@@ -12,6 +12,7 @@ from holdfast.errors import DamagedRepository, SnapshotNotFound, UsageError
 from holdfast.model.labels import new_hold
 from holdfast.model.select import Filter, GroupKey, ordered, resolve
 from holdfast.model.snapshot import Snapshot
+from holdfast.present import Rows, rows_of
 from holdfast.primitives.ids import SnapshotId
 from holdfast.progress import Progress, ProgressCallback
 
@@ -96,11 +97,12 @@ class Retention(Connection):
         counter.finish()
         return result
 
-    def forgotten(self) -> list[ForgottenSnapshot]:
+    def forgotten(self) -> Rows[ForgottenSnapshot]:
         """The snapshots that were forgotten and may still be brought back, oldest first."""
-        from holdfast.operations.undelete import list_forgotten
+        from holdfast.operations.undelete import ForgottenSnapshot, list_forgotten
 
-        return list_forgotten(self._store, self._clock.now_ns())
+        found = list_forgotten(self._store, self._clock.now_ns())
+        return rows_of(ForgottenSnapshot, found, "Forgotten snapshots")
 
     def undelete(self, name: str, *, progress: ProgressCallback | None = None) -> Snapshot:
         """Bring back a forgotten snapshot, as a new one whose `original` is the forgotten one.

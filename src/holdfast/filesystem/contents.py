@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
@@ -25,6 +26,9 @@ AHEAD: Final = 32
 _BLOCK: Final = 1 << 20
 
 Piece: TypeAlias = tuple[int, bytes | memoryview | int]
+
+Identify: TypeAlias = Callable[[bytes], bytes]
+"""Gives the id that a blob with these bytes has."""
 
 
 class Written(NamedTuple):
@@ -147,24 +151,65 @@ def first_difference(fd: int, pieces: Iterable[Piece]) -> int | None:
     return None
 
 
+def is_as_named(fd: int, offset: int, item: Item, identify: Identify) -> bool:
+    """Whether a file has a piece of a snapshot there, by its id alone: no repository is read.
+
+    Args:
+        fd: descriptor of the file.
+        offset: where the piece begins.
+        item: the piece.
+        identify: gives the id of a blob with these bytes.
+
+    Raises:
+        TargetError: the file cannot be read.
+    """
+    if isinstance(item, int):
+        return next(_dirt(fd, offset, offset + item), None) is None
+    blob, length = item
+    data = _read(fd, offset, length)
+    return len(data) == length and identify(data) == blob
+
+
+def first_wrong_byte(fd: int, offset: int, item: Item, loader: BlobLoader) -> int:
+    """Where in a file the first byte is that differs from a piece which differs.
+
+    Raises:
+        TargetError: the file cannot be read.
+        DamagedRepository: the blob of the piece cannot be read.
+    """
+    if isinstance(item, int):
+        start, length = next(_dirt(fd, offset, offset + item), (offset, 0))
+        return start + length - len(_read(fd, start, length).lstrip(b"\0"))
+    expected = bytes(_load(item, loader))
+    found = _read(fd, offset, len(expected))
+    same = range(len(expected))
+    return offset + bisect_left(same, True, key=lambda at: found[: at + 1] != expected[: at + 1])
+
+
 def _is_zero(data: bytes) -> bool:
     return data.count(0) == len(data)
 
 
 def _holds(fd: int, data: bytes, offset: int, *, zeros_implied: bool) -> bool:
     """Whether a file has these bytes there; its end may stand for zeros."""
+    found = _read(fd, offset, len(data))
+    if found == data:
+        return True
+    return zeros_implied and len(found) < len(data) and _is_zero(found) and _is_zero(data)
+
+
+def _read(fd: int, offset: int, length: int) -> bytes:
+    """So many bytes of a file, fewer only at its end."""
     try:
-        found = os.pread(fd, len(data), offset)
-        while found and len(found) < len(data):  # a signal, or a network file system
-            more = os.pread(fd, len(data) - len(found), offset + len(found))
+        found = os.pread(fd, length, offset)
+        while found and len(found) < length:  # a signal, or a network file system
+            more = os.pread(fd, length - len(found), offset + len(found))
             if not more:
                 break
             found += more
     except OSError as error:
         raise TargetError("read", error) from error
-    if found == data:
-        return True
-    return zeros_implied and len(found) < len(data) and _is_zero(found) and _is_zero(data)
+    return found
 
 
 def _write(fd: int, data: bytes | memoryview, offset: int) -> None:

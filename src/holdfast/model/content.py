@@ -25,9 +25,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator
 from itertools import accumulate
-from typing import TypeAlias, TypeGuard, cast
+from typing import NamedTuple, TypeAlias, TypeGuard, cast
 
-from holdfast.errors import DamagedRepository
+from holdfast.errors import DamagedRepository, HoldfastError, ObjectUnreadable
 from holdfast.model.node import Content, Item
 from holdfast.model.roles import BlobLoader, TreeSaver
 from holdfast.primitives import codec
@@ -191,6 +191,45 @@ def iter_items(
             continue
         _prefetch(pending, loader)
         pending += _from(_load_list(item, level, loader), level - 1, offset, start)
+
+
+class Stretch(NamedTuple):
+    """Some neighbouring items of a file.
+
+    Attributes:
+        offset: where in the file the first one begins.
+        items: blobs and runs of zeros; where a list blob cannot be read, one run for all that it
+            would tell of.
+        damage: why it cannot be read.
+    """
+
+    offset: int
+    items: Items
+    damage: HoldfastError | None = None
+
+
+def load_stretch(content: Content | None, size: int, loader: BlobLoader, position: int) -> Stretch:
+    """The items of one list, among them that which holds a byte; loads one list of each level.
+
+    Args:
+        content: of the file.
+        size: of the file in bytes.
+        loader: where list blobs are.
+        position: of the byte, less than `size`.
+    """
+    if content is None or isinstance(content, bytes):
+        return Stretch(0, () if content is None else ((content, size),))
+    level, items = content
+    offset = 0
+    while level:
+        _, offset, item = _from(items, level, offset, position)[-1]
+        named = cast("tuple[BlobId, int]", item)  # runs stand at level 0 only
+        try:
+            items = _load_list(named, level, loader)
+        except (DamagedRepository, ObjectUnreadable) as error:
+            return Stretch(offset, (named[1],), error)
+        level -= 1
+    return Stretch(offset, items)
 
 
 def references(

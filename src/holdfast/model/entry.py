@@ -6,9 +6,12 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from holdfast.errors import UsageError
 from holdfast.model.node import Node, NodeType
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, columns
 
 Record: TypeAlias = dict[str, object]
 
@@ -25,7 +28,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Row):
     """A file, directory or other item of a snapshot.
 
     Names, paths and targets that are not UTF-8 are as `os.fsdecode` has them, so that
@@ -64,6 +67,17 @@ class Entry:
     device: tuple[int, int] | None
     links: tuple[int, int] | None
     xattrs: tuple[str, ...]
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        path=Kind.PATH,
+        type=Kind.TEXT,
+        size=Kind.BYTES,
+        mtime=Kind.TIME,
+        mode_text=Kind.TEXT,
+        user=Kind.TEXT,
+        group=Kind.TEXT,
+        target=Kind.PATH,
+    )
 
     @classmethod
     def of(cls, path: bytes, node: Node) -> Entry:
@@ -132,6 +146,37 @@ class Entry:
             "links": None if self.links is None else list(self.links),
             "xattrs": list(self.xattrs),
         }
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        return (
+            self.path,
+            self.type,
+            None if self.is_dir else self.size,
+            self.mtime,
+            self.mode_text,
+            self.user,
+            self.group,
+            self.target,
+        )
+
+
+def node_type(name: str) -> NodeType:
+    """The type that `Entry.type` calls so.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for kind, (known, _) in _KINDS.items():
+        if known == name:
+            return kind
+    names = ", ".join(known for known, _ in _KINDS.values())
+    raise UsageError(f"unknown type {name!r}: choose one of {names}")
+
+
+def nanoseconds(moment: datetime) -> int:
+    """A moment as `Entry.mtime_ns` has it; in the local zone unless it is aware."""
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _device(node: Node) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from operator import attrgetter
-from typing import Never, TypeAlias, cast
+from typing import ClassVar, Never, TypeAlias, cast
 
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.errors import UsageError
@@ -34,6 +34,7 @@ from holdfast.model.record import Record
 from holdfast.model.select import GroupKey, group_of, ordered
 from holdfast.model.snapshot import Snapshot
 from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, Tone, columns, table_of
 from holdfast.primitives.ids import SnapshotId
 
 Protection: TypeAlias = Mapping[SnapshotId, str | datetime]
@@ -43,7 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionDecision:
+class RetentionDecision(Row):
     """What a policy says of one snapshot.
 
     Attributes:
@@ -53,6 +54,12 @@ class RetentionDecision:
 
     snapshot: Snapshot
     reasons: tuple[str, ...]
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(snapshot=Kind.ID, time=Kind.TIME, host=Kind.TEXT, paths=Kind.PATH, tags=Kind.TEXT),
+        Column("keep", Kind.FLAG, {True: Tone.GOOD, False: Tone.BAD}),
+        Column("reasons"),
+    )
 
     @property
     def keep(self) -> bool:
@@ -67,9 +74,22 @@ class RetentionDecision:
             "reasons": list(self.reasons),
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        made = self.snapshot
+        return (
+            made.id,
+            made.time,
+            made.host,
+            ", ".join(made.paths),
+            ", ".join(made.tags),
+            self.keep,
+            ", ".join(self.reasons),
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class RetentionGroup:
+class RetentionGroup(Shown):
     """What a policy says of the snapshots of one group.
 
     Attributes:
@@ -117,6 +137,21 @@ class RetentionGroup:
         parts += [] if self.paths is None else [f"paths {', '.join(map(_shown, self.paths))}"]
         parts += [] if self.tags is None else [f"tags {', '.join(self.tags)}"]
         return "; ".join(parts) or "all snapshots"
+
+    @override
+    def _table(self) -> Table:
+        return table_of(RetentionDecision, self.decisions, f"Retention of {self}")
+
+
+class RetentionGroups(Shown, list[RetentionGroup]):
+    """The groups, which show what is said of each of their snapshots."""
+
+    @override
+    def _table(self) -> Table:
+        decisions = [each for group in self for each in group.decisions]
+        kept = sum(each.keep for each in decisions)
+        caption = f"Retention: {kept:,} of {len(decisions):,} snapshots stay"
+        return table_of(RetentionDecision, decisions, caption)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +245,7 @@ class RetentionPolicy:
         group_by: Sequence[GroupKey] = ("host", "paths"),
         timezone: tzinfo | None = None,
         protected: Protection | None = None,
-    ) -> list[RetentionGroup]:
+    ) -> RetentionGroups:
         """Decide on every snapshot; nothing is removed by this.
 
         Args:
@@ -248,7 +283,7 @@ class RetentionPolicy:
             for members in groups.values()
         ]
         _check_left(found, now_ns)
-        return sorted(found, key=attrgetter("sort_key"))
+        return RetentionGroups(sorted(found, key=attrgetter("sort_key")))
 
     def _check_tags(self, snapshots: list[Snapshot]) -> None:
         for wanted in self.keep_tags:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from holdfast.errors import DamagedRepository
 from holdfast.primitives.ids import BlobId
@@ -42,16 +43,27 @@ class ViewLoader(Protocol):
         """
 
 
+def _gives_views(loader: BlobLoader) -> TypeGuard[ViewLoader]:
+    """Whether a loader is a `ViewLoader`."""
+    return _can_give_views(type(loader))
+
+
+@cache
+def _can_give_views(kind: type[BlobLoader]) -> bool:
+    # Asked once: to find out whether a class has some methods takes longer than to read a blob.
+    return issubclass(kind, ViewLoader)
+
+
 def view_blob(loader: BlobLoader, blob: BlobId) -> memoryview:
     """See `ViewLoader.view`; from any loader."""
-    return loader.view(blob) if isinstance(loader, ViewLoader) else memoryview(loader.load(blob))
+    return loader.view(blob) if _gives_views(loader) else memoryview(loader.load(blob))
 
 
 def view_blobs(
     loader: BlobLoader, blobs: Sequence[BlobId]
 ) -> Iterator[tuple[int, memoryview | None]]:
     """See `ViewLoader.views`; from any loader."""
-    if isinstance(loader, ViewLoader):
+    if _gives_views(loader):
         return loader.views(blobs)
     loader.prefetch(blobs)
     return _one_by_one(loader, blobs)

@@ -33,10 +33,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.record import FIRST_TIME, LAST_TIME, Fields, Record
 from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, columns
 from holdfast.primitives import codec
 from holdfast.primitives.ids import ID_SIZE, SESSION_SIZE, BlobId, SnapshotId
 
@@ -51,7 +53,7 @@ _SHORT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Row):
     """An item of the source that could not be read.
 
     Attributes:
@@ -64,9 +66,13 @@ class Problem:
     operation: str
     message: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        path=Kind.PATH, operation=Kind.TEXT, message=Kind.TEXT
+    )
+
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Row):
     """What a backup did, in numbers.
 
     Attributes:
@@ -89,6 +95,17 @@ class Summary:
     data_stored: int = 0
     extra: Record = field(default_factory=dict, hash=False)
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        files_new=Kind.COUNT,
+        files_changed=Kind.COUNT,
+        files_unmodified=Kind.COUNT,
+        directories=Kind.COUNT,
+        others=Kind.COUNT,
+        bytes_processed=Kind.BYTES,
+        data_added=Kind.BYTES,
+        data_stored=Kind.BYTES,
+    )
+
     @property
     def files(self) -> int:
         """How many regular files the snapshot has."""
@@ -103,7 +120,7 @@ _NUMBERS = tuple(each.name for each in fields(Summary) if each.name != "extra")
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Row):
     """What keeps a snapshot from being removed.
 
     Attributes:
@@ -115,6 +132,8 @@ class Hold:
     reason: str = ""
     until_ns: int | None = None
     id: str = ""
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(reason=Kind.TEXT, until=Kind.TIME, id=Kind.ID)
 
     @property
     def until(self) -> datetime | None:
@@ -135,7 +154,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Row):
     """One backup.
 
     Attributes:
@@ -192,6 +211,23 @@ class Snapshot:
     holds: tuple[Hold, ...] = ()
     notes: tuple[str, ...] = ()
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("id", Kind.ID),
+        Column("time", Kind.TIME),
+        Column("host"),
+        Column("paths", Kind.PATH),
+        Column("tags"),
+        Column("label"),
+        Column("description", is_detail=True),
+        Column("files", Kind.COUNT),
+        Column("bytes_processed", Kind.BYTES),
+        Column("data_added", Kind.BYTES, is_detail=True),
+        Column("data_stored", Kind.BYTES),
+        Column("duration", Kind.SECONDS, is_detail=True),
+        Column("problem_count", Kind.COUNT),
+        Column("protection"),
+    )
+
     @property
     def short_id(self) -> str:
         """The first 8 digits of the id."""
@@ -246,6 +282,34 @@ class Snapshot:
             "holds": [hold.dict() for hold in self.holds],
             "notes": list(self.notes),
         }
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        summary = self.summary
+        return (
+            self.id,
+            self.time,
+            self.host,
+            ", ".join(self.paths),
+            ", ".join(self.tags),
+            self.label,
+            self.description,
+            summary.files,
+            summary.bytes_processed,
+            summary.data_added,
+            summary.data_stored,
+            self.duration,
+            self.problem_count,
+            self.protection,
+        )
+
+    @override
+    def _caption(self) -> str:
+        return "Snapshot"
+
+    @override
+    def _notes(self) -> tuple[str, ...]:
+        return self.notes
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

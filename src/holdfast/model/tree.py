@@ -170,8 +170,33 @@ def _leaves(
             ]
 
 
-def find_entry(tree: BlobId, name: bytes, loader: BlobLoader) -> Node | None:
-    """The entry of that name, or None; reads one page of each level.
+class Leaf(NamedTuple):
+    """Some neighbouring entries of a directory.
+
+    Attributes:
+        first: no name before this one is among them.
+        end: nor this one or any after it; None when they go to the end of the directory.
+        rows: all entries with names between, in order of these.
+    """
+
+    first: bytes
+    end: bytes | None
+    rows: Sequence[Row]
+
+    def covers(self, name: bytes) -> bool:
+        """Whether an entry of that name would be here."""
+        return self.first <= name and (self.end is None or name < self.end)
+
+    def find(self, name: bytes) -> Node | None:
+        """The entry of that name, or None."""
+        index = bisect_right(self.rows, name, key=_name) - 1
+        return node_of(self.rows[index]) if index >= 0 and self.rows[index][0] == name else None
+
+
+def load_leaf(tree: BlobId, name: bytes, loader: BlobLoader) -> Leaf:
+    """The page of a directory that an entry of that name is in, if there is one.
+
+    Reads one page of each level.
 
     Raises:
         DamagedRepository: a page is missing or damaged, or is no page of a directory.
@@ -179,12 +204,21 @@ def find_entry(tree: BlobId, name: bytes, loader: BlobLoader) -> Node | None:
     page = _Page(tree, None, b"", None, 0)
     while True:
         level, rows, children = _load_page(page, loader)
-        index = bisect_right(rows if level == 0 else children, name, key=_name) - 1
-        if index < 0:
-            return None
         if level == 0:
-            return node_of(rows[index]) if rows[index][0] == name else None
+            return Leaf(page.first, page.end, rows)
+        index = bisect_right(children, name, key=_name) - 1
+        if index < 0:
+            return Leaf(page.first, children[0].first, ())
         page = _pages(children, level - 1, page.end)[index]
+
+
+def find_entry(tree: BlobId, name: bytes, loader: BlobLoader) -> Node | None:
+    """The entry of that name, or None; reads one page of each level.
+
+    Raises:
+        DamagedRepository: a page is missing or damaged, or is no page of a directory.
+    """
+    return load_leaf(tree, name, loader).find(name)
 
 
 def _load_page(page: _Page, loader: BlobLoader) -> tuple[int, Sequence[Row], list[_Child]]:

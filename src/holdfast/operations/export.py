@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import BinaryIO, Literal, TypeAlias, cast
+from typing import BinaryIO, ClassVar, Literal, TypeAlias, cast
 
 from holdfast.errors import UsageError
 from holdfast.model.file import SnapshotFile
@@ -24,6 +24,8 @@ from holdfast.model.node import Node, NodeType
 from holdfast.model.path import ROOT, join_path, printable, split_path
 from holdfast.model.roles import BlobLoader
 from holdfast.model.walk import directory_tree, lookup, walk
+from holdfast.overrides import override
+from holdfast.present import Column, Kind, Row, Table, columns
 from holdfast.primitives.ids import BlobId
 
 ArchiveFormat: TypeAlias = Literal["tar", "zip"]
@@ -72,7 +74,7 @@ class ExportOptions:
 
 
 @dataclass(slots=True)
-class ExportResult:
+class ExportResult(Row):
     """What was written.
 
     Attributes:
@@ -84,6 +86,18 @@ class ExportResult:
     files: int = 0
     bytes: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @override
+    def _caption(self) -> str:
+        return "Export"
+
+    @override
+    def _parts(self) -> tuple[Table, ...]:
+        if not self.skipped:
+            return ()
+        return (Table(columns(path=Kind.PATH, reason=Kind.TEXT), self.skipped, "Left out"),)
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(files=Kind.COUNT, bytes=Kind.BYTES)
 
 
 def export(

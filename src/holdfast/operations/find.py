@@ -1,37 +1,30 @@
 """Where files of some name are, in one snapshot or in all.
 
-All snapshots are searched at once, going down their trees side by side: a directory that is the
-same in many of them is loaded once, and each version of a file is given once, with the snapshots
-that have it.
+All snapshots are searched at once: a directory that is the same in many of them is loaded once,
+and each version of a file is given once, with the snapshots that have it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from heapq import merge
-from itertools import groupby
-from operator import attrgetter
-from typing import NamedTuple, TypeAlias
+from datetime import datetime
+from typing import ClassVar, TypeAlias
 
-from holdfast.errors import DamagedRepository
+from holdfast.errors import UsageError
 from holdfast.filesystem import Patterns
-from holdfast.model.descent import Descent
-from holdfast.model.entry import Entry
+from holdfast.model.entry import Entry, nanoseconds, node_type
 from holdfast.model.node import Node, NodeType
-from holdfast.model.path import ROOT, join_path
+from holdfast.model.path import ROOT
 from holdfast.model.roles import BlobLoader
+from holdfast.model.sidebyside import side_by_side
 from holdfast.model.snapshot import Snapshot
-from holdfast.model.tree import load_directory
-from holdfast.model.walk import OnDamagedPath, directory_tree, tell_damage
-from holdfast.primitives.ids import BlobId
+from holdfast.model.walk import OnDamagedPath
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, columns
 
 Record: TypeAlias = dict[str, object]
-
-MOST_TREES = 64
-"""Versions of a directory that are read side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +34,23 @@ class FindOptions:
     Attributes:
         patterns: globs, as `holdfast.filesystem.Patterns` takes them.
         ignore_case: whether upper and lower case are the same.
+        type: only entries of this type, as `Entry.type` has it.
+        min_size, max_size: only regular files of so many bytes, holes counted; both inclusive.
+        newer: only what was modified (mtime) then or later; in the local zone unless it is aware.
+        older: only what was modified before; likewise.
     """
 
     patterns: tuple[str, ...]
     ignore_case: bool = False
+    type: str | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    newer: datetime | None = None
+    older: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Found(Row):
     """One version of an entry that matches.
 
     Attributes:
@@ -59,31 +61,32 @@ class Found:
     entry: Entry
     snapshots: tuple[Snapshot, ...]
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        path=Kind.PATH,
+        type=Kind.TEXT,
+        size=Kind.BYTES,
+        mtime=Kind.TIME,
+        snapshots=Kind.COUNT,
+        first=Kind.TIME,
+        last=Kind.TIME,
+    )
+
     def dict(self) -> Record:
         """All of it by name, ready for JSON."""
         return self.entry.dict() | {"snapshots": [snapshot.id for snapshot in self.snapshots]}
 
-
-_Holders: TypeAlias = tuple[int, ...]
-"""Numbers of snapshots."""
-
-_Place: TypeAlias = tuple[tuple[BlobId, _Holders], ...]
-"""The versions of a directory, and which snapshots have each."""
-
-
-class _Version(NamedTuple):
-    """An entry, and which snapshots have it just so."""
-
-    name: bytes
-    node: Node
-    holders: _Holders
-
-
-class _Versions(NamedTuple):
-    """What the snapshots have under one name."""
-
-    name: bytes
-    all: list[_Version]
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        entry, times = self.entry, [snapshot.time for snapshot in self.snapshots]
+        return (
+            entry.path,
+            entry.type,
+            None if entry.is_dir else entry.size,
+            entry.mtime,
+            len(times),
+            min(times, default=None),
+            max(times, default=None),
+        )
 
 
 def find(
@@ -105,90 +108,45 @@ def find(
             Without it the error is raised.
 
     Raises:
-        UsageError: a pattern makes no sense.
+        UsageError: a pattern or a type makes no sense.
         DamagedRepository: a tree is missing or damaged.
     """
     patterns = Patterns(options.patterns, ignore_case=options.ignore_case)
+    passes = _Filter(options).passes
     known = list(snapshots)
-    for place in _roots(known):
-        for path, version in _search(place, loader, patterns, on_damage):
-            holders = tuple(known[number] for number in version.holders)
-            yield Found(Entry.of(path, version.node), holders)
-
-
-def _roots(snapshots: Sequence[Snapshot]) -> Iterator[_Place]:
-    """The root directories, in groups that are small enough to be read side by side."""
-    holders: dict[BlobId, list[int]] = {}
-    for number, snapshot in enumerate(snapshots):
-        holders.setdefault(snapshot.tree, []).append(number)
-    roots = [(tree, tuple(numbers)) for tree, numbers in holders.items()]
-    for start in range(0, len(roots), MOST_TREES):
-        yield tuple(roots[start : start + MOST_TREES])
-
-
-def _search(
-    place: _Place, loader: BlobLoader, patterns: Patterns, on_damage: OnDamagedPath | None
-) -> Iterator[tuple[bytes, _Version]]:
-    """Give the matching versions below some versions of the root directory."""
-    descent = Descent(place, ROOT, partial(_read, loader=loader, on_damage=on_damage))
+    trees = [snapshot.tree for snapshot in known]
     directory, matches = ROOT, patterns.within("/")
-    while (versions := descent.next()) is not None:
-        if directory != descent.path:
-            directory = descent.path
+    for spot in side_by_side(trees, loader, patterns.could_match_below, on_damage):
+        if directory != spot.directory:
+            directory = spot.directory
             matches = patterns.within(os.fsdecode(directory))
-        path = join_path(directory, versions.name)
-        name = os.fsdecode(versions.name)
-        for version in versions.all:
-            is_directory = version.node.type == NodeType.DIRECTORY
-            if matches.directory(name) if is_directory else matches.file(name):
-                yield path, version
-        below = _below(versions.all)
-        if below and patterns.could_match_below(path) and (problem := descent.enter(below, path)):
-            tell_damage(path, DamagedRepository(f"tree {below[0][0].hex()}", problem), on_damage)
+        name = os.fsdecode(spot.name)
+        for _, node, holders in spot.versions:
+            is_directory = node.type == NodeType.DIRECTORY
+            decide = matches.directory if is_directory else matches.file
+            if decide(name) and passes(node):
+                yield Found(Entry.of(spot.path, node), tuple(known[number] for number in holders))
 
 
-def _read(
-    place: _Place,
-    path: bytes,
-    after: bytes,
-    *,
-    loader: BlobLoader,
-    on_damage: OnDamagedPath | None,
-) -> Iterator[_Versions]:
-    """The entries of all versions of a directory, side by side."""
-    told = partial(on_damage, path) if on_damage else None
-    entries = [
-        _versions(load_directory(tree, loader, after=after, on_damage=told), holders)
-        for tree, holders in place
-    ]
-    for name, versions in groupby(merge(*entries, key=_name), key=_name):
-        yield _Versions(name, _united(versions))
+class _Filter:
+    """What is asked of an entry besides its name."""
 
+    def __init__(self, options: FindOptions) -> None:
+        self._type = None if options.type is None else node_type(options.type)
+        self._min_size, self._max_size = options.min_size, options.max_size
+        if self._min_size is not None or self._max_size is not None:
+            if self._type not in (None, NodeType.FILE):
+                raise UsageError("only files have a size: leave out the type, or the sizes")
+            self._type = NodeType.FILE
+        self._newer = None if options.newer is None else nanoseconds(options.newer)
+        self._older = None if options.older is None else nanoseconds(options.older)
 
-_name = attrgetter("name")
-
-
-def _versions(nodes: Iterator[Node], holders: _Holders) -> Iterator[_Version]:
-    return (_Version(node.name, node, holders) for node in nodes)
-
-
-def _united(versions: Iterable[_Version]) -> list[_Version]:
-    """Each version once, with all the snapshots that have it."""
-    united: list[_Version] = []
-    for version in versions:
-        for index, known in enumerate(united):
-            if known.node == version.node:
-                united[index] = known._replace(holders=(*known.holders, *version.holders))
-                break
-        else:
-            united.append(version)
-    return [each._replace(holders=tuple(sorted(each.holders))) for each in united]
-
-
-def _below(versions: list[_Version]) -> _Place:
-    """The directories among the versions: each tree once."""
-    holders: dict[BlobId, list[int]] = {}
-    for version in versions:
-        if version.node.type == NodeType.DIRECTORY:
-            holders.setdefault(directory_tree(version.node), []).extend(version.holders)
-    return tuple((tree, tuple(sorted(numbers))) for tree, numbers in holders.items())
+    def passes(self, node: Node) -> bool:
+        """Whether the entry is of that type, size and time."""
+        return (
+            (self._type is None or node.type == self._type)
+            and (self._min_size is None or node.size >= self._min_size)
+            and (self._max_size is None or node.size <= self._max_size)
+            and (self._newer is None or node.mtime >= self._newer)
+            and (self._older is None or node.mtime < self._older)
+        )

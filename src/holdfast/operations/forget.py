@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from operator import attrgetter
+from typing import ClassVar
 
 from holdfast.errors import BackendError, DamagedRepository, UsageError
 from holdfast.model.record import Record
@@ -16,6 +17,8 @@ from holdfast.model.snapshot import Snapshot
 from holdfast.operations.labels import with_own_labels
 from holdfast.operations.reachable import mark
 from holdfast.overrides import override
+from holdfast.present import Column, Kind, Row, Shown, columns, count, size, table_of
+from holdfast.present import Table as ShownTable
 from holdfast.primitives.ids import ID_SIZE, BlobId, SnapshotId
 from holdfast.progress import Progress
 from holdfast.store import Group, Loader, Marks, Store, Table
@@ -43,7 +46,7 @@ class ForgetOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOver:
+class PassedOver(Row):
     """A snapshot that was to be judged or removed, and was not.
 
     Attributes:
@@ -54,13 +57,15 @@ class PassedOver:
     snapshot: SnapshotId
     reason: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(snapshot=Kind.ID, reason=Kind.TEXT)
+
     def dict(self) -> Record:
         """Ready for JSON."""
         return {"snapshot": self.snapshot, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForgetResult:
+class ForgetResult(Shown):
     """What was forgotten, or in a dry run would be.
 
     Attributes:
@@ -91,6 +96,22 @@ class ForgetResult:
             "passed_over": [each.dict() for each in self.passed_over],
             "bytes": self.bytes,
         }
+
+    @override
+    def _table(self) -> ShownTable:
+        decisions = [each for group in self.groups for each in group.decisions]
+        verb = "would go" if self.dry_run else "went"
+        known = len({each.snapshot.id for each in decisions} | {*self.removed})
+        caption = f"Forget: {len(self.removed):,} of {count(known, 'snapshot')} {verb}"
+        notes = []
+        if self.bytes is not None:
+            notes.append(f"a prune would give back {size(self.bytes)}")
+        if self.lost:
+            lost = ", ".join(each[:8] for each in self.lost)
+            notes.append(f"damaged, so that they cannot be brought back: {lost}")
+        passed_over = self.passed_over
+        parts = (table_of(PassedOver, passed_over, "Passed over"),) if passed_over else ()
+        return table_of(RetentionDecision, decisions, caption, tuple(notes), parts)
 
 
 def judge(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.content import references
@@ -17,6 +17,8 @@ from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory
 from holdfast.model.walk import directory_tree, file_content
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, columns
 from holdfast.primitives.ids import BlobId
 from holdfast.store import BlobSet
 
@@ -31,7 +33,7 @@ IsWrong: TypeAlias = Callable[[Node], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Hurt:
+class Hurt(Row):
     """What a finding does to one snapshot.
 
     Attributes:
@@ -44,9 +46,17 @@ class Hurt:
     paths: tuple[str, ...]
     count: int
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        snapshot=Kind.ID, count=Kind.COUNT, paths=Kind.PATH
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {"snapshot": self.snapshot, "paths": list(self.paths), "count": self.count}
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        return self.snapshot, self.count, ", ".join(self.paths)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from holdfast.errors import DamagedRepository, HoldfastError, UsageError
 from holdfast.filesystem import Deciders, Patterns
@@ -22,6 +23,8 @@ from holdfast.operations.carry import BlobKeeper, Seen, carry, carry_file
 from holdfast.operations.confirm import confirmed
 from holdfast.operations.labels import carry_labels
 from holdfast.operations.rebuild import Directory, rebuild
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, Tone, columns, table_of
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Loader, Rehearsal, Store, Writer
@@ -76,7 +79,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class RewrittenSnapshot:
+class RewrittenSnapshot(Row):
     """What became of a snapshot.
 
     Attributes:
@@ -96,6 +99,16 @@ class RewrittenSnapshot:
     forgotten: bool = False
     kept: str = ""
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        snapshot_id=Kind.ID,
+        new_snapshot_id=Kind.ID,
+        changed=Kind.FLAG,
+        files_removed=Kind.COUNT,
+        bytes_removed=Kind.BYTES,
+        forgotten=Kind.FLAG,
+        kept=Kind.TEXT,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -108,9 +121,22 @@ class RewrittenSnapshot:
             "kept": self.kept,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        made = self.snapshot
+        return (
+            self.before.id,
+            made.id if made else None,
+            made is not None,
+            self.files_removed,
+            self.bytes_removed,
+            self.forgotten,
+            self.kept,
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class RewriteFailure:
+class RewriteFailure(Row):
     """A snapshot that could not be rewritten, and stays as it is.
 
     Attributes:
@@ -121,6 +147,11 @@ class RewriteFailure:
     snapshot: str
     error: HoldfastError
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(snapshot_id=Kind.ID, type=Kind.TEXT),
+        Column("message", Kind.TEXT, Tone.BAD),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -129,9 +160,13 @@ class RewriteFailure:
             "message": str(self.error),
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        return self.snapshot, type(self.error).__name__, str(self.error)
+
 
 @dataclass(frozen=True, slots=True)
-class RewriteResult:
+class RewriteResult(Shown):
     """What a rewrite did.
 
     Attributes:
@@ -151,6 +186,12 @@ class RewriteResult:
             "failures": [each.dict() for each in self.failures],
             "dry_run": self.dry_run,
         }
+
+    @override
+    def _table(self) -> Table:
+        caption = "Rewrite: what would be done" if self.dry_run else "Rewrite"
+        parts = (table_of(RewriteFailure, self.failures, "Failed"),) if self.failures else ()
+        return table_of(RewrittenSnapshot, self.snapshots, caption, parts=parts)
 
 
 def rewrite(

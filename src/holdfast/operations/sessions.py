@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, columns, table_of
 from holdfast.primitives.ids import PackName
 from holdfast.store import ReclaimInfo, SessionInfo, Store
 
@@ -12,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class SessionAtWork:
+class SessionAtWork(Row):
     """A writer, at work or dead.
 
     Attributes:
@@ -38,6 +41,19 @@ class SessionAtWork:
     age: float | None
     problem: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        id=Kind.ID,
+        kind=Kind.TEXT,
+        host=Kind.TEXT,
+        user=Kind.TEXT,
+        process=Kind.NUMBER,
+        program=Kind.TEXT,
+        started=Kind.TIME,
+        last=Kind.TIME,
+        age=Kind.SECONDS,
+        problem=Kind.TEXT,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -55,7 +71,7 @@ class SessionAtWork:
 
 
 @dataclass(frozen=True, slots=True)
-class ReclaimAtWork:
+class ReclaimAtWork(Row):
     """A reclaim that is not done; if no prune is at work the next one carries on with it.
 
     Attributes:
@@ -72,6 +88,14 @@ class ReclaimAtWork:
     waits: tuple[str, ...]
     problem: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        id=Kind.ID,
+        packs=Kind.COUNT,
+        bytes=Kind.BYTES,
+        waits=Kind.TEXT,
+        problem=Kind.TEXT,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -82,9 +106,14 @@ class ReclaimAtWork:
             "problem": self.problem,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        waits = ", ".join(each[:8] for each in self.waits)
+        return self.id, self.packs, self.bytes, waits, self.problem
+
 
 @dataclass(frozen=True, slots=True)
-class AtWork:
+class AtWork(Shown):
     """All that is going on.
 
     Attributes:
@@ -101,6 +130,12 @@ class AtWork:
             "sessions": [session.dict() for session in self.sessions],
             "reclaims": [reclaim.dict() for reclaim in self.reclaims],
         }
+
+    @override
+    def _table(self) -> Table:
+        reclaims = table_of(ReclaimAtWork, self.reclaims, "Reclaims")
+        parts = (reclaims,) if self.reclaims else ()
+        return table_of(SessionAtWork, self.sessions, "Sessions at work", parts=parts)
 
 
 def at_work(store: Store, now_ns: int) -> AtWork:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.content import data_size
@@ -14,6 +14,8 @@ from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import load_directory
 from holdfast.model.walk import directory_tree, file_content
+from holdfast.overrides import override
+from holdfast.present import Column, Kind, Row, columns
 from holdfast.primitives.ids import BlobId
 
 Record: TypeAlias = dict[str, object]
@@ -27,7 +29,7 @@ class BlobSizes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Row):
     """What snapshots hold and what it takes to store it.
 
     Attributes:
@@ -55,6 +57,23 @@ class Stats:
     stored_size: int
     missing: int
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        snapshots=Kind.COUNT,
+        files=Kind.COUNT,
+        directories=Kind.COUNT,
+        others=Kind.COUNT,
+        restore_size=Kind.BYTES,
+        referenced_size=Kind.BYTES,
+        blobs=Kind.COUNT,
+        raw_size=Kind.BYTES,
+        tree_size=Kind.BYTES,
+        stored_size=Kind.BYTES,
+        missing=Kind.COUNT,
+        dedup_ratio=Kind.RATIO,
+        compression_ratio=Kind.RATIO,
+        efficiency=Kind.RATIO,
+    )
+
     @property
     def dedup_ratio(self) -> float:
         """Bytes that files name for every byte of different data; 1.0 when there is none."""
@@ -79,6 +98,10 @@ class Stats:
             "compression_ratio": self.compression_ratio,
             "efficiency": self.efficiency,
         }
+
+    @override
+    def _caption(self) -> str:
+        return "What the snapshots hold"
 
 
 def stats(snapshots: Iterable[Snapshot], loader: BlobLoader, sizes: BlobSizes) -> Stats:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.errors import SnapshotNotFound, UsageError
 from holdfast.model.labels import Label, encode_label, labelled, next_counter
 from holdfast.model.record import Record
 from holdfast.model.snapshot import Hold, Snapshot, decode_snapshot
 from holdfast.operations.labels import read_labels
+from holdfast.overrides import override
+from holdfast.present import Column, Kind, Shown, Table, count, table_of
 from holdfast.primitives.ids import SnapshotId
 from holdfast.store import Store
 
@@ -54,7 +56,7 @@ class TagOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TagResult:
+class TagResult(Shown):
     """What became of labelling.
 
     Attributes:
@@ -71,6 +73,18 @@ class TagResult:
             "snapshots": [snapshot.dict() for snapshot in self.snapshots],
             "changed": list(self.changed),
         }
+
+    @override
+    def _table(self) -> Table:
+        changed = count(len(self.changed), "snapshot")
+        table = table_of(Snapshot, self.snapshots, f"Labels: {changed} changed")
+        return replace(table, columns=tuple(map(_without_numbers, table.columns)))
+
+
+def _without_numbers(column: Column) -> Column:
+    """A column of snapshots for a list of what they are labelled with."""
+    is_number = column.kind in {Kind.COUNT, Kind.BYTES}
+    return column._replace(is_detail=column.is_detail or is_number)
 
 
 def tag(store: Store, snapshots: Iterable[SnapshotId], options: TagOptions) -> TagResult:

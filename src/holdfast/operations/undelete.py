@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from holdfast.errors import BackendError, DamagedRepository
 from holdfast.model.labels import labelled
@@ -15,6 +16,8 @@ from holdfast.model.snapshot import Snapshot, decode_snapshot, encode_snapshot
 from holdfast.operations.carry import carry
 from holdfast.operations.confirm import confirmed
 from holdfast.operations.labels import carry_labels, with_labels
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, columns
 from holdfast.primitives.ids import SnapshotId
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Store
@@ -25,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class ForgottenSnapshot:
+class ForgottenSnapshot(Row):
     """A snapshot that was forgotten.
 
     Attributes:
@@ -36,6 +39,17 @@ class ForgottenSnapshot:
     snapshot: Snapshot
     time_ns: int
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        id=Kind.ID,
+        forgotten=Kind.TIME,
+        time=Kind.TIME,
+        host=Kind.TEXT,
+        paths=Kind.PATH,
+        tags=Kind.TEXT,
+        files=Kind.COUNT,
+        bytes_processed=Kind.BYTES,
+    )
+
     @property
     def time(self) -> datetime:
         """When it was forgotten, in UTC."""
@@ -44,6 +58,20 @@ class ForgottenSnapshot:
     def dict(self) -> Record:
         """Ready for JSON."""
         return {"snapshot": self.snapshot.dict(), "forgotten": self.time.isoformat()}
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        was = self.snapshot
+        return (
+            was.id,
+            self.time,
+            was.time,
+            was.host,
+            ", ".join(was.paths),
+            ", ".join(was.tags),
+            was.summary.files,
+            was.summary.bytes_processed,
+        )
 
 
 def list_forgotten(store: Store, now_ns: int) -> list[ForgottenSnapshot]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import ClassVar
 
 from holdfast.backend import Backend
 from holdfast.errors import DamagedRepository, ObjectNotFound, UsageError
+from holdfast.present import Column, Kind, Row, columns
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import random_bytes
 from holdfast.primitives.hashing import DIGEST_SIZE
@@ -18,11 +21,13 @@ from holdfast.store.objects import is_object, objects, put_current, read_object
 
 FOLDER = "audit/"
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _DIGEST = re.compile(f"[0-9a-f]{{{2 * DIGEST_SIZE}}}")
 
 
 @dataclass(frozen=True)
-class AuditAnchor:
+class AuditAnchor(Row):
     """How far an audit trail had come at some time, as somebody who has the keys said then.
 
     Attributes:
@@ -43,6 +48,21 @@ class AuditAnchor:
     host: str
     user: str
     place: str
+
+    @property
+    def time(self) -> datetime:
+        """When it was said, in UTC."""
+        return _EPOCH + timedelta(microseconds=self.time_ns // 1000)
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        trail=Kind.ID,
+        sequence=Kind.NUMBER,
+        digest=Kind.ID,
+        time=Kind.TIME,
+        host=Kind.TEXT,
+        user=Kind.TEXT,
+        place=Kind.PATH,
+    )
 
 
 def anchor_names(backend: Backend, trail: str | None = None) -> list[str]:

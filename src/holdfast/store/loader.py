@@ -152,11 +152,24 @@ class Loader(SegmentReader):
 
     def prefetch(self, blobs: Iterable[BlobId]) -> None:
         """Begin to read the segments of these blobs; in their order, when there is room."""
+        self.read_soon(self._segments_of(blobs))
+
+    def leave_out(self, blobs: Iterable[BlobId]) -> None:
+        """Begin no more to read these, which were given to `prefetch` and are not wanted now."""
+        self.leave(self._segments_of(blobs))
+
+    def try_again(self) -> None:
+        """Read again what was bad or not found: it may have come back, or have been mended."""
+        with self._lock:
+            self._bad.clear()
+            self._given_up.clear()
+
+    def _segments_of(self, blobs: Iterable[BlobId]) -> Iterator[Location]:
         table = self._catalog.load()
         places = (table.place(blob) for blob in blobs)
         numbers = dict.fromkeys(place[0] for place in places if place is not None)
         segments = (table.segment(number) for number in numbers)
-        self.read_soon(segment for segment in segments if segment is not None)
+        return (segment for segment in segments if segment is not None)
 
     def _verified(self, blob: BlobId, location: Location) -> memoryview:
         data = self._segment(location)

@@ -321,6 +321,22 @@ def open_recovered(
     return Store(backend, keys, sealed.settings, (name, plain), clock, cache)
 
 
+def open_with_keys(backend: Backend, keys: Keys, clock: Clock, cache: CacheFolder | None) -> Store:
+    """Open a repository with its keys, as another process had it open.
+
+    Raises:
+        RepositoryNotFound: nothing is there.
+        DamagedRepository: its config is damaged, or sealed with other keys since.
+        UnsupportedRepository: a newer version's.
+    """
+    config = newest_config_object(backend)
+    if config is None:
+        raise _nothing_there(backend)
+    plain = read_object(backend, config.name, decode_plain, size=config.size, limit=CONFIG_LIMIT)
+    sealed = decode_sealed(config.name, plain, keys)
+    return Store(backend, keys, sealed.settings, (config.name, plain), clock, cache)
+
+
 def _decode_for(recovery: RecoveryKey, name: str, plain: PlainConfig, location: str) -> Sealed:
     keys = recovery.keys
     if plain.repository != keys.repository:

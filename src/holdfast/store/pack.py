@@ -299,6 +299,24 @@ def is_possible(segment: Segment, size: int) -> bool:
     )
 
 
+def share(stored: int, raw: int, offset: int, length: int) -> int:
+    """The bytes that a blob takes of its segment, as it is stored.
+
+    In proportion to its length, and rounded so that the shares of all blobs of a segment add up to
+    its stored length exactly.
+
+    Args:
+        stored: bytes of the segment as it is stored.
+        raw: bytes of it decoded.
+        offset: where the blob begins in it, decoded.
+        length: of the blob.
+    """
+    if not raw:
+        return 0
+    start, end = min(offset, raw), min(offset + length, raw)
+    return stored * end // raw - stored * start // raw
+
+
 def blob_key(keys: Keys, kind: Kind) -> bytes:
     """The key of the ids of this kind of blob."""
     return keys.from_dedup("tree id" if kind is Kind.TREE else "data id")

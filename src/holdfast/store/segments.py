@@ -166,6 +166,15 @@ class SegmentReader:
                 self._later.popitem(last=False)
             self._read_on()
 
+    def leave(self, segments: Iterable[Location]) -> None:
+        """Do not read these any more, or make no more of having read them, before they are used."""
+        with self._lock:
+            for segment in segments:
+                key = (segment.pack, segment.ordinal)
+                self._later.pop(key, None)
+                self._ahead.pop(key, None)
+            self._read_on()
+
     def _read_on(self) -> None:
         """Read ahead until there is enough that nobody has used yet; the lock is held.
 

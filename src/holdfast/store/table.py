@@ -19,14 +19,13 @@ from itertools import compress
 from typing import NamedTuple
 
 from holdfast.primitives.ids import ID_SIZE, BlobId, PackName
-from holdfast.store.columns import PART_ROWS, Columns, Place, Rows, Run, merge
+from holdfast.store.columns import Columns, Place, Rows, Run, merge
 from holdfast.store.index import PLACE_ROW, SEGMENT_ROW, IndexObject, PackRow, uint32s
-from holdfast.store.pack import HEADER_SIZE, PackInfo, Segment
+from holdfast.store.pack import HEADER_SIZE, PackInfo, Segment, share
 
 RECENT_LIMIT = 1 << 15
 """Blobs that wait in the dictionary before they are merged into columns."""
 
-_ID = struct.Struct(f"{ID_SIZE}s")
 _PACK_ROW = struct.Struct(f"<32s{HEADER_SIZE}sI")
 _SESSION_AT = 20
 PACK_ROW_SIZE = _PACK_ROW.size
@@ -195,8 +194,8 @@ class Table:
         places = self.locate(blob)
         if not places:
             return None
-        segment, length = places[0].segment, places[0].length
-        return length, -(-segment.stored * length // max(segment.raw, 1))
+        _, _, segment, offset, length = places[0]
+        return length, share(segment.stored, segment.raw, offset, length)
 
     def rows(self) -> Iterator[tuple[BlobId, Location]]:
         """Every blob with every place it is in, ascending by id."""
@@ -210,13 +209,8 @@ class Table:
     def columns(self) -> Iterator[tuple[bytes, int, int]]:
         """As `rows`, many times as fast: (blob, number of the segment, length in bytes)."""
         self.flatten()
-        run = self.base  # what is added meanwhile makes a new one
-        for start in range(0, run.rows, PART_ROWS):
-            end = min(start + PART_ROWS, run.rows)
-            ids = _ID.iter_unpack(run.id_bytes(start, end))
-            places = PLACE_ROW.iter_unpack(run.place_bytes(start, end))
-            for (blob,), (segment, _, length) in zip(ids, places, strict=True):
-                yield blob, segment, length
+        for blob, segment, _, length in self.base.unpacked():
+            yield blob, segment, length
 
     def segment_columns(self) -> tuple[array[int], array[int], array[int]]:
         """Of all segments, by their numbers: the pack, the stored length and the raw one."""

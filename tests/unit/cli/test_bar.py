@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.bar import progress_bar, told
+from holdfast.cli.bar import progress_bar
 from holdfast.cli.output import Output
 from holdfast.progress import ProgressCallback, ProgressEvent
 
@@ -29,14 +29,14 @@ EVENT = ProgressEvent(
 
 
 def test_files_bytes_rate_time_left_and_path() -> None:
-    assert told(EVENT) == (
+    assert EVENT.told == (
         "1,200 files, 3.00 MiB of 6.00 MiB, 1.50 MiB/s, 2.0 s left  /data/odd \\x1b[31m"
     )
 
 
 def test_what_is_not_known_yet_is_left_out() -> None:
     early = replace(EVENT, percent=0.0, seconds_left=None, path="")
-    assert told(early) == "1,200 files, 3.00 MiB, 1.50 MiB/s"
+    assert early.told == "1,200 files, 3.00 MiB, 1.50 MiB/s"
 
 
 def test_nothing_is_counted_when_nobody_looks() -> None:
@@ -93,7 +93,7 @@ def test_longer_work_shows_how_far_it_is_until_it_ends(terminal: Terminal) -> No
         text = terminal.shown()
         assert "working" in text
         assert "50%" in text
-        assert told(EVENT) in text
+        assert EVENT.told in text
         progress(replace(EVENT, elapsed=2.1, percent=100.0))
         assert "100%" in terminal.shown()
     assert terminal.shown().endswith("\x1b[2K")  # the line is wiped

@@ -1,19 +1,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from holdfast.errors import DamagedRepository, UsageError
 from holdfast.model.node import NodeType
+from holdfast.model.sidebyside import MOST_TREES
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.tree import save_directory
 from holdfast.model.walk import directory_tree, lookup
-from holdfast.operations.find import MOST_TREES, FindOptions, find
+from holdfast.operations.find import FindOptions, find
 from holdfast.primitives import codec
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import ForgedBlobs, MemoryBlobs
-from holdfast.testing.layouts import Layout, directory_node, node, save_layout, snapshot_of
+from holdfast.testing.layouts import (
+    Layout,
+    directory_node,
+    file_node,
+    node,
+    save_layout,
+    snapshot_of,
+)
 
 
 def found(blobs: MemoryBlobs, layouts: list[Layout], *patterns: str) -> list[tuple[str, list[int]]]:
@@ -125,3 +135,27 @@ def test_a_pattern_that_makes_no_sense() -> None:
     blobs = MemoryBlobs()
     with pytest.raises(UsageError):
         list(find([snapshot_of(save_directory([], blobs))], blobs, FindOptions(("",))))
+
+
+def test_filters_at_their_edges() -> None:
+    blobs = MemoryBlobs()
+    at = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+    file = file_node(blobs, b"f", b"12345")._replace(mtime=int(at.timestamp()) * 10**9)
+    snapshot = snapshot_of(save_layout(blobs, {b"f": file, b"d": {}}))
+    before, after = at - timedelta(microseconds=1), at + timedelta(microseconds=1)
+
+    def names(**filters: object) -> list[str]:
+        options = replace(FindOptions(("*",)), **filters)  # type: ignore[arg-type]  # checked
+        return [match.entry.name for match in find([snapshot], blobs, options)]
+
+    assert names() == ["d", "f"]
+    assert names(type="dir") == ["d"]
+    assert names(min_size=5) == names(max_size=5) == ["f"]
+    assert names(min_size=6) == names(max_size=4) == []
+    assert names(type="file", newer=at) == names(type="file", older=after) == ["f"]
+    assert names(type="file", newer=after) == names(type="file", older=at) == []
+    assert names(type="file", newer=before, older=after) == ["f"]
+    with pytest.raises(UsageError, match="unknown type"):
+        names(type="folder")
+    with pytest.raises(UsageError, match="only files have a size"):
+        names(type="dir", min_size=1)

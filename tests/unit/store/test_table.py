@@ -429,7 +429,7 @@ def test_columns_tell_what_rows_do(layout: list[list[bytes]], removed: set[int])
 
 
 def test_columns_are_told_in_parts_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "PART_ROWS", 7)
+    monkeypatch.setattr("holdfast.store.columns.PART_ROWS", 7)
     blobs = ids(50)
     found = Table()
     found.add_pack(pack(0, blobs))

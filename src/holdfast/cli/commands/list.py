@@ -54,7 +54,7 @@ def command(connect: Connector, **options: Unpack[ListOptions]) -> None:
         days = 0 if click.get_current_context().info_name == "snapshots" else DAYS
     with connect.open(options["repository"], options["password_file"]) as repo:
         known = repo.snapshots()
-    shown = known
+    shown: list[Snapshot] = known
     if options["filter"] is not None:
         shown = [each for each in shown if _admits(options["filter"], each)]
     matching = len(shown)

@@ -8,10 +8,24 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from holdfast.errors import UsageError
 from holdfast.operations.hurt import Hurt
+from holdfast.overrides import override
+from holdfast.present import (
+    Cell,
+    Column,
+    Kind,
+    Row,
+    Shown,
+    Table,
+    Tone,
+    columns,
+    count,
+    size,
+    table_of,
+)
 from holdfast.primitives.ids import PackName
 
 _Json: TypeAlias = dict[str, object]
@@ -45,7 +59,7 @@ HARMLESS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Row):
     """Something that a check found.
 
     Attributes:
@@ -59,6 +73,12 @@ class Finding:
     kind: FindingKind
     message: str
     hurts: tuple[Hurt, ...] = ()
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("kind"),
+        Column("error", Kind.FLAG, {True: Tone.BAD}),
+        *columns(object=Kind.PATH, message=Kind.TEXT, snapshots=Kind.COUNT, paths=Kind.COUNT),
+    )
 
     @property
     def is_error(self) -> bool:
@@ -74,6 +94,17 @@ class Finding:
             "error": self.is_error,
             "hurts": [hurt.dict() for hurt in self.hurts],
         }
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        return (
+            self.kind.value,
+            self.is_error,
+            self.object,
+            self.message,
+            len(self.hurts),
+            sum(hurt.count for hurt in self.hurts),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +145,7 @@ class ReadData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
+class CheckReport(Shown):
     """What a check found.
 
     Attributes:
@@ -153,6 +184,25 @@ class CheckReport:
             "packs_read": self.packs_read,
             "bytes_read": self.bytes_read,
         }
+
+    @override
+    def _table(self) -> Table:
+        looked = (
+            f"{count(self.snapshots, 'snapshot')}, {count(self.packs, 'pack')} and "
+            f"{count(self.blobs, 'blob')} were looked at; {count(self.packs_read, 'pack')} "
+            f"({size(self.bytes_read)}) read whole"
+        )
+        wrong = count(len(self.errors), "error")
+        caption = "Check: nothing is wrong" if self.valid else f"Check: {wrong}"
+        hurts = [
+            (hurt.snapshot, path, finding.object)
+            for finding in self.errors
+            for hurt in finding.hurts
+            for path in hurt.paths
+        ]
+        names = columns(snapshot=Kind.ID, path=Kind.PATH, object=Kind.PATH)
+        parts = (Table(names, hurts, "What that hurts"),) if hurts else ()
+        return table_of(Finding, self.findings, caption, (looked,), parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from holdfast.errors import HoldfastError, RepositoryError
 from holdfast.model.snapshot import Snapshot
+from holdfast.overrides import override
+from holdfast.present import (
+    Cell,
+    Column,
+    Kind,
+    Row,
+    Shown,
+    Table,
+    Tone,
+    columns,
+    count,
+    duration,
+    size,
+    table_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class CopiedSnapshot:
+class CopiedSnapshot(Row):
     """A snapshot that was copied, or would be.
 
     Attributes:
@@ -22,6 +38,15 @@ class CopiedSnapshot:
     original: Snapshot
     snapshot: Snapshot | None
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        target=Kind.PATH,
+        original_id=Kind.ID,
+        snapshot_id=Kind.ID,
+        time=Kind.TIME,
+        data_added=Kind.BYTES,
+        data_stored=Kind.BYTES,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         summary = None if self.snapshot is None else self.snapshot.summary
@@ -33,9 +58,16 @@ class CopiedSnapshot:
             "data_stored": 0 if summary is None else summary.data_stored,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        made, original = self.snapshot, self.original
+        added, stored = (made.summary.data_added, made.summary.data_stored) if made else (0, 0)
+        id_ = made.id if made else None
+        return self.target, original.id, id_, original.time, added, stored
+
 
 @dataclass(frozen=True, slots=True)
-class CopyFailure:
+class CopyFailure(Row):
     """A copy that failed.
 
     Attributes:
@@ -48,6 +80,11 @@ class CopyFailure:
     snapshot: str
     error: HoldfastError
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(target=Kind.PATH, snapshot_id=Kind.ID, type=Kind.TEXT),
+        Column("message", Kind.TEXT, Tone.BAD),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -57,9 +94,13 @@ class CopyFailure:
             "message": str(self.error),
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        return self.target, self.snapshot or None, type(self.error).__name__, str(self.error)
+
 
 @dataclass(frozen=True, slots=True)
-class CopyResult:
+class CopyResult(Shown):
     """What a copy did.
 
     Attributes:
@@ -97,6 +138,17 @@ class CopyResult:
             "dry_run": self.dry_run,
             "duration": self.duration,
         }
+
+    @override
+    def _table(self) -> Table:
+        caption = f"Copy: {count(len(self.copied), 'snapshot')}"
+        told = (
+            f"{self.skipped:,} were there already; {size(self.data_added)} were new and take "
+            f"{size(self.data_stored)}; {duration(self.duration)}"
+        )
+        parts = (table_of(CopyFailure, self.failures, "Failed"),) if self.failures else ()
+        caption += ", would be copied" if self.dry_run else " copied"
+        return table_of(CopiedSnapshot, self.copied, caption, (told,), parts)
 
 
 class CopyIncomplete(RepositoryError):  # noqa: N818 - named for what is wrong, as in errors.py

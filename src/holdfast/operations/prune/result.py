@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from holdfast.overrides import override
+from holdfast.present import Column, Kind, Row, Table, columns, count, table_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Row):
     """A session that may still build upon what is to go.
 
     Attributes:
@@ -23,6 +27,10 @@ class Waiting:
     host: str
     kind: str
     last_ns: int
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        session=Kind.ID, host=Kind.TEXT, kind=Kind.TEXT, last=Kind.TIME
+    )
 
     @property
     def last(self) -> datetime:
@@ -40,7 +48,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneResult:
+class PruneResult(Row):
     """What a prune did; of a dry run, what it would do.
 
     Attributes:
@@ -87,6 +95,26 @@ class PruneResult:
     stopped: str = ""
     removed: tuple[str, ...] = ()
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        dry_run=Kind.FLAG,
+        snapshots=Kind.COUNT,
+        packs=Kind.COUNT,
+        bytes=Kind.BYTES,
+        used=Kind.BYTES,
+        unused=Kind.BYTES,
+        packs_unneeded=Kind.COUNT,
+        packs_repacked=Kind.COUNT,
+        bytes_repacked=Kind.BYTES,
+        bytes_written=Kind.BYTES,
+        packs_condemned=Kind.COUNT,
+        packs_deleted=Kind.COUNT,
+        bytes_freed=Kind.BYTES,
+        unused_left=Kind.BYTES,
+        packs_pending=Kind.COUNT,
+        forgotten=Kind.COUNT,
+        stopped=Kind.TEXT,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         record: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -94,3 +122,18 @@ class PruneResult:
             "removed": list(self.removed),
             "waiting": [each.dict() for each in self.waiting],
         }
+
+    @override
+    def _caption(self) -> str:
+        return "Prune: what would be done" if self.dry_run else "Prune"
+
+    @override
+    def _notes(self) -> tuple[str, ...]:
+        if not self.removed:
+            return ()
+        verb = "would remove" if self.dry_run else "removed"
+        return (f"the policy {verb} {count(len(self.removed), 'snapshot')}",)
+
+    @override
+    def _parts(self) -> tuple[Table, ...]:
+        return (table_of(Waiting, self.waiting, "Waits for"),) if self.waiting else ()

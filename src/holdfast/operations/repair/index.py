@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.snapshot import Snapshot
 from holdfast.operations.hurt import Hurt, Hurts
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, columns, table_of
 from holdfast.primitives.ids import PackName
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Damage, PackInfo, Store
 
 
 @dataclass(frozen=True, slots=True)
-class LostPack:
+class LostPack(Row):
     """A missing pack that snapshots need.
 
     Attributes:
@@ -26,13 +29,21 @@ class LostPack:
     pack: str
     hurts: tuple[Hurt, ...]
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        pack=Kind.ID, snapshots=Kind.COUNT, paths=Kind.COUNT
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {"pack": self.pack, "hurts": [hurt.dict() for hurt in self.hurts]}
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        return self.pack, len(self.hurts), sum(hurt.count for hurt in self.hurts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexRepair:
+class IndexRepair(Shown):
     """What a repair of the index did; of a dry run, what it would do.
 
     Attributes:
@@ -74,6 +85,22 @@ class IndexRepair:
             "missing": list(self.missing),
             "lost": [pack.dict() for pack in self.lost],
         }
+
+    @override
+    def _table(self) -> Table:
+        found: dict[str, tuple[str, ...]] = {
+            "indexed": self.indexed,
+            "unreadable": tuple(each.object for each in self.unreadable),
+            "at work": self.at_work,
+            "deleted": self.deleted,
+            "kept": self.kept,
+            "missing": self.missing,
+        }
+        rows = [(name, object_) for name, objects in found.items() for object_ in objects]
+        verb = "what would be done" if self.dry_run else "what was done"
+        caption = f"Repair of the index: {verb if self.changed else 'nothing to do'}"
+        parts = (table_of(LostPack, self.lost, "What is lost"),) if self.lost else ()
+        return Table(columns(state=Kind.TEXT, object=Kind.PATH), rows, caption, parts=parts)
 
 
 def repair_index(

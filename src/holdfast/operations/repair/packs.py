@@ -11,13 +11,16 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Snapshot
 from holdfast.operations.confirm import confirmed
 from holdfast.operations.hurt import Hurt, Hurts
+from holdfast.overrides import override
+from holdfast.present import Column, Row, Shown, Table, columns, count, size, table_of
+from holdfast.present import Kind as As
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress
 from holdfast.store import (
@@ -39,7 +42,7 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class PackRepair:
+class PackRepair(Row):
     """What became of what a damaged or missing pack held.
 
     Attributes:
@@ -60,13 +63,25 @@ class PackRepair:
     supplied: int
     lost: int
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(
+            pack=As.ID,
+            problem=As.TEXT,
+            blobs=As.COUNT,
+            salvaged=As.COUNT,
+            elsewhere=As.COUNT,
+            supplied=As.COUNT,
+            lost=As.COUNT,
+        ),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackRepairs:
+class PackRepairs(Shown):
     """What a repair of packs did; of a dry run, what it would do.
 
     Attributes:
@@ -95,6 +110,14 @@ class PackRepairs:
             "lost": self.lost,
             "hurts": [hurt.dict() for hurt in self.hurts],
         }
+
+    @override
+    def _table(self) -> Table:
+        verb = "would be mended" if self.dry_run else "mended"
+        caption = f"Repair of packs: {count(len(self.packs), 'pack')} {verb}"
+        told = f"{count(self.lost, 'blob')} lost; {size(self.stored)} stored anew"
+        parts = (table_of(Hurt, self.hurts, "What is lost for good"),) if self.hurts else ()
+        return table_of(PackRepair, self.packs, caption, (told,), parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

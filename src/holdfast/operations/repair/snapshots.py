@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from holdfast.errors import DamagedRepository
 from holdfast.model.content import references
@@ -18,6 +19,8 @@ from holdfast.operations.carry import carry, carry_file
 from holdfast.operations.confirm import confirmed
 from holdfast.operations.hurt import Hurt, Hurts, lost_blob
 from holdfast.operations.rebuild import Directory, rebuild
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, columns, count, table_of
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Loader, Rehearsal, Store, Writer
@@ -27,7 +30,7 @@ REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotRepair:
+class SnapshotRepair(Row):
     """What became of a snapshot of which something is lost.
 
     Attributes:
@@ -46,6 +49,15 @@ class SnapshotRepair:
     made: bool = False
     problem: str = ""
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        snapshot=Kind.ID,
+        lost=Kind.COUNT,
+        paths=Kind.PATH,
+        new=Kind.ID,
+        made=Kind.FLAG,
+        problem=Kind.TEXT,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
@@ -57,9 +69,14 @@ class SnapshotRepair:
             "problem": self.problem,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        paths = ", ".join(self.paths)
+        return self.snapshot, self.lost, paths, self.new, self.made, self.problem
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotRepairs:
+class SnapshotRepairs(Shown):
     """What a repair of snapshots did; of a dry run, what it would do.
 
     Attributes:
@@ -82,6 +99,15 @@ class SnapshotRepairs:
             "snapshots": [snapshot.dict() for snapshot in self.snapshots],
             "unreadable": list(self.unreadable),
         }
+
+    @override
+    def _table(self) -> Table:
+        verb = "what would be done" if self.dry_run else "what was done"
+        caption = f"Repair of snapshots: {verb}"
+        told = [f"{count(self.checked, 'snapshot')} looked at"]
+        if self.unreadable:
+            told.append(f"cannot be read at all: {', '.join(self.unreadable)}")
+        return table_of(SnapshotRepair, self.snapshots, caption, tuple(told))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 from holdfast.errors import DamagedRepository
 from holdfast.filesystem.target import TargetError
 from holdfast.model.snapshot import Problem
+from holdfast.overrides import override
+from holdfast.present import Column, Kind, Row, Table, columns, table_of
 
 MAX_ERRORS: Final = 10_000
 """Most problems that a result lists; more are counted only."""
@@ -49,7 +51,7 @@ OnProblem: TypeAlias = Callable[[Problem], object]
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreResult:
+class RestoreResult(Row):
     """What a restore did; a dry run: what it would do.
 
     Attributes:
@@ -81,9 +83,34 @@ class RestoreResult:
     left_out: dict[str, int] = field(default_factory=dict, hash=False)
     snapshot: str = ""
 
+    @override
+    def _caption(self) -> str:
+        return "Restore"
+
+    @override
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(f"left out: {number:,} × {kind}" for kind, number in self.left_out.items())
+
+    @override
+    def _parts(self) -> tuple[Table, ...]:
+        return (table_of(Problem, self.errors, "What could not be done"),) if self.errors else ()
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        snapshot=Kind.ID,
+        files_restored=Kind.COUNT,
+        files_skipped=Kind.COUNT,
+        hardlinks=Kind.COUNT,
+        directories=Kind.COUNT,
+        others=Kind.COUNT,
+        deleted=Kind.COUNT,
+        bytes_restored=Kind.BYTES,
+        bytes_written=Kind.BYTES,
+        errors_total=Kind.COUNT,
+    )
+
 
 @dataclass(frozen=True, slots=True)
-class VerifyResult:
+class VerifyResult(Row):
     """How a directory compares with what was restored there.
 
     Attributes:
@@ -97,6 +124,18 @@ class VerifyResult:
     bytes: int
     errors: tuple[Problem, ...]
     errors_total: int
+
+    @override
+    def _caption(self) -> str:
+        return "Comparison with the snapshot: " + ("it differs" if self.errors_total else "equal")
+
+    @override
+    def _parts(self) -> tuple[Table, ...]:
+        return (table_of(Problem, self.errors, "What differs"),) if self.errors else ()
+
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        entries=Kind.COUNT, bytes=Kind.BYTES, errors_total=Kind.COUNT
+    )
 
 
 class Tally:

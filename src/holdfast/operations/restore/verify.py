@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from typing import cast
 
 from holdfast.errors import DamagedRepository
 from holdfast.filesystem import DirectoryStack, read_xattrs, xattr_path
-from holdfast.filesystem.apply import may_change_owners, wanted_mode
 from holdfast.filesystem.contents import Piece, first_difference, read_pieces
+from holdfast.filesystem.differences import metadata_differences
 from holdfast.filesystem.target import (
     TargetError,
     descriptor_of,
@@ -181,18 +180,7 @@ class Verifier:
 
 def _differences(node: Node, status: os.stat_result, entry: int | bytes) -> Iterator[str]:
     """What of an entry's metadata is not as in the snapshot."""
-    if may_change_owners() and (status.st_uid, status.st_gid) != (node.uid, node.gid):
-        yield f"owner {status.st_uid}:{status.st_gid} instead of {node.uid}:{node.gid}"
-    mode = stat.S_IMODE(status.st_mode)
-    if node.type != NodeType.SYMLINK and mode != wanted_mode(node, status):
-        yield f"mode {mode:04o} instead of {node.mode:04o}"
-    if status.st_mtime_ns != node.mtime:
-        yield f"mtime {status.st_mtime_ns} ns instead of {node.mtime} ns"
-    if node.xattrs:
-        found = dict(read_xattrs(entry)[0])
-        for name, value in node.xattrs:
-            if found.get(name) != value:
-                yield f"attribute {os.fsdecode(name)} differs"
+    return metadata_differences(node, status, lambda: read_xattrs(entry)[0], as_restored=True)
 
 
 def _target_of(fd: int, name: bytes) -> bytes:

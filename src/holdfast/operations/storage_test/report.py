@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
+
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, Tone, cells, columns, table_of
 
 Outcome: TypeAlias = Literal["yes", "no", "refused", "unknown"]
 """Whether a storage can do something: as it must, wrongly or not, not for us, not tried."""
 
+_TONES: Mapping[Cell, Tone] = {"yes": Tone.GOOD, "no": Tone.BAD, "refused": Tone.NOTABLE}
+
 
 @dataclass(frozen=True, slots=True)
-class StorageCheck:
+class StorageCheck(Row):
     """One thing that was tried.
 
     Attributes:
@@ -26,13 +31,19 @@ class StorageCheck:
     outcome: Outcome
     detail: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("name"),
+        Column("outcome", Kind.TEXT, _TONES),
+        Column("detail"),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {"name": self.name, "outcome": self.outcome, "detail": self.detail}
 
 
 @dataclass(frozen=True, slots=True)
-class StorageVerdict:
+class StorageVerdict(Row):
     """Whether a storage is fit for a use.
 
     Attributes:
@@ -46,13 +57,19 @@ class StorageVerdict:
     fit: bool
     reason: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("use"),
+        Column("fit", Kind.FLAG, {True: Tone.GOOD, False: Tone.BAD}),
+        Column("reason"),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
         return {"use": self.use, "fit": self.fit, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
-class StorageReport:
+class StorageReport(Shown):
     """What a storage can and cannot do.
 
     Attributes:
@@ -97,6 +114,26 @@ class StorageReport:
             "clock_difference": self.clock_difference,
             "left": list(self.left),
         }
+
+    @override
+    def _table(self) -> Table:
+        measured = columns(
+            put_latency=Kind.SECONDS,
+            get_latency=Kind.SECONDS,
+            upload_rate=Kind.RATE,
+            download_rate=Kind.RATE,
+            clock_difference=Kind.SECONDS,
+        )
+        return table_of(
+            StorageCheck,
+            self.checks,
+            f"What {self.location} can do",
+            tuple(f"could not be deleted: {name}" for name in self.left),
+            (
+                table_of(StorageVerdict, self.verdicts, "What it is fit for"),
+                Table(measured, (cells(self, measured),), "How fast it is", is_record=True),
+            ),
+        )
 
 
 _NEEDS: Final = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from holdfast.overrides import override
 from holdfast.platform.audit.entry import (
     BEGINNING,
     JSON,
@@ -18,6 +19,7 @@ from holdfast.platform.audit.entry import (
     parse,
 )
 from holdfast.platform.audit.lines import CANCELLED, Line
+from holdfast.present import Column, Kind, Row, Shown, Table, columns, count, table_of
 
 if TYPE_CHECKING:
     from holdfast.store import AuditAnchor
@@ -27,7 +29,7 @@ RestDigest = Callable[[int, int], str]
 
 
 @dataclass(frozen=True)
-class AuditProblem:
+class AuditProblem(Row):
     """Something that nobody could do by only appending.
 
     Attributes:
@@ -38,9 +40,11 @@ class AuditProblem:
     line: int
     message: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(line=Kind.NUMBER, message=Kind.TEXT)
+
 
 @dataclass(frozen=True)
-class AuditVerification:
+class AuditVerification(Shown):
     """What a look at a trail has found.
 
     Attributes:
@@ -71,6 +75,17 @@ class AuditVerification:
     def dict(self) -> dict[str, JSON]:
         """All of it, ready for JSON."""
         return {"ok": self.ok, **asdict(self)}
+
+    @override
+    def _table(self) -> Table:
+        wrong = count(len(self.problems), "problem")
+        caption = f"Audit trail: {'nothing is wrong' if self.ok else wrong}"
+        anchored = "none of them" if self.anchored < 0 else f"those up to {self.anchored:,}"
+        told = (
+            f"{count(self.entries, 'entry', 'entries')}; {count(self.anchors, 'anchor')} of this "
+            f"trail, which vouch for {anchored}"
+        )
+        return table_of(AuditProblem, self.problems, caption, (told,))
 
 
 class ChainVerifier:

@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Tone, columns
 from holdfast.primitives.hashing import DIGEST_SIZE, digest
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -24,9 +26,16 @@ TORN = "torn"
 
 RESULTS = ("ok", "partial", "failed", "denied")
 
+_TONES: Mapping[Cell, Tone] = {
+    "ok": Tone.GOOD,
+    "partial": Tone.NOTABLE,
+    "failed": Tone.BAD,
+    "denied": Tone.BAD,
+}
+
 
 @dataclass(frozen=True)
-class AuditEntry:
+class AuditEntry(Row):
     """Who did what, when, with what result.
 
     Attributes:
@@ -59,6 +68,18 @@ class AuditEntry:
     previous: str
     hash: str = ""
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(sequence=Kind.NUMBER, time=Kind.TIME, event=Kind.TEXT),
+        Column("result", Kind.TEXT, _TONES),
+        *columns(
+            user=Kind.TEXT,
+            host=Kind.TEXT,
+            repository=Kind.ID,
+            snapshot=Kind.ID,
+            details=Kind.TEXT,
+        ),
+    )
+
     @property
     def when(self) -> datetime:
         """The time, aware."""
@@ -67,6 +88,21 @@ class AuditEntry:
     def dict(self) -> dict[str, JSON]:
         """All fields, ready for JSON."""
         return asdict(self)
+
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        details = json.dumps(dict(self.details)) if self.details else ""
+        return (
+            self.sequence,
+            self.when,
+            self.event,
+            self.result,
+            self.user,
+            self.host,
+            self.repository,
+            self.snapshot,
+            details,
+        )
 
 
 _TYPES: Mapping[str, type] = {

@@ -6,6 +6,7 @@ import logging
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -36,6 +37,7 @@ from holdfast.platform.audit.lines import (
 from holdfast.platform.audit.notes import AnchorNote, AnchorNotes
 from holdfast.platform.audit.redact import redacted
 from holdfast.platform.audit.writing import append_entry
+from holdfast.present import LazyRows, lazy_rows_of
 from holdfast.primitives.hashing import digest_of
 from holdfast.version import __version__
 
@@ -141,7 +143,7 @@ class AuditTrail:
         until: datetime | None = None,
         repository: str | None = None,
         event: str | None = None,
-    ) -> Iterator[AuditEntry]:
+    ) -> LazyRows[AuditEntry]:
         """The entries that match, oldest first; lines that are none are passed over.
 
         What they say is only as good as the chain: `verify` looks at that.
@@ -155,18 +157,24 @@ class AuditTrail:
         Raises:
             OSError: the file cannot be read.
         """
+
+        def search() -> Iterator[AuditEntry]:
+            for entry in self._entries():
+                if (
+                    (since is None or entry.when >= since)
+                    and (until is None or entry.when <= until)
+                    and (repository is None or entry.repository.startswith(repository))
+                    and (event is None or entry.event == event)
+                ):
+                    yield entry
+
+        return lazy_rows_of(AuditEntry, search, f"Audit trail {self.file}")
+
+    def _entries(self) -> Iterator[AuditEntry]:
+        """All of them."""
         for line in read_lines(self.file):
-            try:
-                entry = decode(line.data)
-            except BadEntry:
-                continue
-            if (
-                (since is None or entry.when >= since)
-                and (until is None or entry.when <= until)
-                and (repository is None or entry.repository.startswith(repository))
-                and (event is None or entry.event == event)
-            ):
-                yield entry
+            with suppress(BadEntry):
+                yield decode(line.data)
 
     def verify(self, anchors: Iterable[AuditAnchor] = ()) -> AuditVerification:
         """Look at every line: whether anything was edited, put in, taken out, moved or cut off.

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from holdfast.overrides import override
 from holdfast.platform.drill.words import DrillStatus, verdict_word
+from holdfast.present import Cell, Column, Kind, Row, Table, Tone, columns, table_of
 from holdfast.primitives.hashing import digest
 
 Record: TypeAlias = dict[str, object]
@@ -16,9 +18,15 @@ Record: TypeAlias = dict[str, object]
 MAX_ERRORS = 1000
 """Most problems that a report lists; more are counted only."""
 
+_TONES: Mapping[Cell, Tone] = {
+    DrillStatus.SUCCESS: Tone.GOOD,
+    DrillStatus.PARTIAL: Tone.NOTABLE,
+    DrillStatus.FAILED: Tone.BAD,
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(Row):
     """A part of a drill.
 
     Attributes:
@@ -29,9 +37,11 @@ class Phase:
     name: str
     seconds: float
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(name=Kind.TEXT, seconds=Kind.SECONDS)
+
 
 @dataclass(frozen=True, slots=True)
-class DrillError:
+class DrillError(Row):
     """Something that is wrong.
 
     Attributes:
@@ -44,9 +54,13 @@ class DrillError:
     phase: str
     message: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        path=Kind.PATH, phase=Kind.TEXT, message=Kind.TEXT
+    )
+
 
 @dataclass(frozen=True, slots=True)
-class CheckOutcome:
+class CheckOutcome(Row):
     """What came of one check.
 
     Attributes:
@@ -65,9 +79,15 @@ class CheckOutcome:
     errors: tuple[DrillError, ...] = ()
     errors_total: int = 0
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("name"),
+        Column("passed", Kind.FLAG, {True: Tone.GOOD, False: Tone.BAD}),
+        *columns(summary=Kind.TEXT, errors_total=Kind.COUNT),
+    )
+
 
 @dataclass(frozen=True, slots=True)
-class StepOutcome:
+class StepOutcome(Row):
     """What came of one step of a playbook.
 
     Attributes:
@@ -90,9 +110,18 @@ class StepOutcome:
     output: str = ""
     cleanup: bool = False
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        name=Kind.TEXT,
+        action=Kind.TEXT,
+        state=Kind.TEXT,
+        attempts=Kind.COUNT,
+        seconds=Kind.SECONDS,
+        message=Kind.TEXT,
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrillReport:
+class DrillReport(Row):
     """What a drill found.
 
     Attributes:
@@ -159,6 +188,26 @@ class DrillReport:
     errors_total: int = 0
     evidence: Mapping[str, str] = field(default_factory=dict)
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(name=Kind.TEXT, drill_id=Kind.ID, time=Kind.TIME),
+        Column("status", Kind.TEXT, _TONES),
+        Column("rto_compliant", Kind.FLAG, {True: Tone.GOOD, False: Tone.BAD}),
+        Column("rpo_compliant", Kind.FLAG, {True: Tone.GOOD, False: Tone.BAD}),
+        *columns(
+            recovery_time_minutes=Kind.RATIO,
+            max_rto_minutes=Kind.RATIO,
+            data_age_minutes=Kind.RATIO,
+            max_rpo_minutes=Kind.RATIO,
+            duration_seconds=Kind.SECONDS,
+            snapshot_id=Kind.ID,
+            snapshot_time=Kind.TIME,
+            files=Kind.COUNT,
+            bytes=Kind.BYTES,
+            restore_rate=Kind.RATE,
+            errors_total=Kind.COUNT,
+        ),
+    )
+
     @property
     def digest(self) -> str:
         """BLAKE3 of all of it: 64 hexadecimal digits."""
@@ -191,6 +240,25 @@ class DrillReport:
         if self.errors_total > len(self.errors):
             lines.append(f"and {self.errors_total - len(self.errors):,} errors more")
         return "\n".join([*lines, *(f"advice: {each}" for each in self.recommendations)])
+
+    @override
+    def _caption(self) -> str:
+        return f"Drill {self.name}"
+
+    @override
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(f"advice: {each}" for each in self.recommendations)
+
+    @override
+    def _parts(self) -> tuple[Table, ...]:
+        found = (
+            table_of(CheckOutcome, self.checks, "Checks"),
+            table_of(StepOutcome, self.steps, "Steps"),
+            table_of(Phase, self.phases, "Phases"),
+            table_of(DrillError, self.errors, "What is wrong"),
+        )
+        there = (self.checks, self.steps, self.phases, self.errors)
+        return tuple(part for part, results in zip(found, there, strict=True) if results)
 
 
 def digest_of(record: Mapping[str, object]) -> str:

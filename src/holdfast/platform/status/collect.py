@@ -87,6 +87,7 @@ def status(
     """
     objectives, workspace = objectives or Objectives(), workspace or Workspace()
     now_ns = workspace.clock.now_ns()
+    snapshots: list[Snapshot]
     try:
         repository = opened()
         snapshots, id_, error = repository.snapshots(), repository.id, None

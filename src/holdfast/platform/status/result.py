@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import ClassVar
+
+from holdfast.overrides import override
+from holdfast.present import Cell, Column, Kind, Row, Shown, Table, Tone, columns, count, table_of
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Row):
     """Something that somebody has to look at.
 
     Attributes:
@@ -19,13 +23,15 @@ class Trouble:
     kind: str
     text: str
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (Column("kind", Kind.TEXT, Tone.BAD), Column("text"))
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON: ``kind`` and ``text``."""
         return {"kind": self.kind, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
-class SourceStatus:
+class SourceStatus(Row):
     """The backups of one source.
 
     Attributes:
@@ -47,6 +53,19 @@ class SourceStatus:
     limit: timedelta
     counts: bool = True
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(
+            host=Kind.TEXT,
+            paths=Kind.PATH,
+            snapshots=Kind.COUNT,
+            snapshot=Kind.ID,
+            time=Kind.TIME,
+            age=Kind.SECONDS,
+            limit=Kind.SECONDS,
+        ),
+        Column("late", Kind.FLAG, {True: Tone.BAD}),
+    )
+
     @property
     def late(self) -> bool:
         """Whether there is no backup, or the newest is older than it may be."""
@@ -66,9 +85,23 @@ class SourceStatus:
             "counts": self.counts,
         }
 
+    @override
+    def _row(self) -> tuple[Cell, ...]:
+        age = None if self.age is None else self.age.total_seconds()
+        return (
+            self.host,
+            ", ".join(self.paths),
+            self.snapshots,
+            self.snapshot,
+            self.time,
+            age,
+            self.limit.total_seconds(),
+            self.late,
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class FailedRun:
+class FailedRun(Row):
     """A run of a job that did not do all that it should.
 
     Attributes:
@@ -88,6 +121,16 @@ class FailedRun:
     error: str | None
     is_last: bool
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        job=Kind.TEXT,
+        name=Kind.TEXT,
+        operation=Kind.TEXT,
+        started=Kind.TIME,
+        state=Kind.TEXT,
+        error=Kind.TEXT,
+        is_last=Kind.FLAG,
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON: the attributes."""
         return {
@@ -102,7 +145,7 @@ class FailedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Row):
     """The last check, or the last drill.
 
     Attributes:
@@ -117,6 +160,11 @@ class Verified:
     result: str
     ok: bool
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = (
+        *columns(time=Kind.TIME, name=Kind.TEXT, result=Kind.TEXT),
+        Column("ok", Kind.FLAG, {True: Tone.GOOD, False: Tone.BAD}),
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON: the attributes."""
         return {
@@ -128,7 +176,7 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class NextRun:
+class NextRun(Row):
     """When a job runs next.
 
     Attributes:
@@ -142,6 +190,10 @@ class NextRun:
     operation: str
     time: datetime | None
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        job=Kind.TEXT, name=Kind.TEXT, operation=Kind.TEXT, time=Kind.TIME
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON: the attributes."""
         return {
@@ -153,7 +205,7 @@ class NextRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(Row):
     """What the backups of a day added.
 
     Attributes:
@@ -168,6 +220,10 @@ class Growth:
     added: int
     stored: int
 
+    _COLUMNS: ClassVar[tuple[Column, ...]] = columns(
+        day=Kind.TEXT, snapshots=Kind.COUNT, added=Kind.BYTES, stored=Kind.BYTES
+    )
+
     def dict(self) -> dict[str, object]:
         """Ready for JSON: the attributes."""
         return {
@@ -179,7 +235,7 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Shown):
     """How a repository is, and the work on it.
 
     Attributes:
@@ -266,6 +322,27 @@ class Status:
             "next_runs": [each.dict() for each in self.next_runs],
             "growth": [each.dict() for each in self.growth],
         }
+
+    @override
+    def _table(self) -> Table:
+        problems = self.problems
+        wrong = count(len(problems), "problem") if problems else "nothing is wrong"
+        tables = {
+            "Problems": (Trouble, problems),
+            "Failed runs": (FailedRun, self.failures),
+            "Next runs": (NextRun, self.next_runs),
+            "What the days added": (Growth, self.growth),
+            "Last check and drill": (
+                Verified,
+                [each for each in (self.last_check, self.last_drill) if each is not None],
+            ),
+        }
+        parts = tuple(
+            table_of(kind, results, caption)
+            for caption, (kind, results) in tables.items()
+            if results
+        )
+        return table_of(SourceStatus, self.sources, f"{self.repository}: {wrong}", (), parts)
 
 
 def minutes(time: timedelta) -> float:
