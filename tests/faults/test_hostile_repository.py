@@ -476,7 +476,7 @@ def test_a_file_of_two_bytes_many_times_over(forge: Forge) -> None:
         return writer.save_tree(codec.pack([0, [row(size=size * 1024, payload=content)]]))
 
     snapshot = forge.saved(make)
-    verbs = VERBS.keys() - ENDLESS - {"read"}
+    verbs = VERBS.keys() - ENDLESS - {"read", "grep"}  # of a hole these two need nothing
     assert set(judged(forge, snapshot, verbs).values()) == {"nothing"}
     # Once something is lost, a check asks every file whether it is hurt.
     lost = forge.id_of(Kind.DATA, b"lost")

@@ -122,10 +122,16 @@ def packs(target: holdfast.Repository) -> set[str]:
 
 
 def is_right(
-    repo: holdfast.Repository, target: holdfast.Repository, copied: holdfast.Snapshot, place: Path
+    repo: holdfast.Repository,
+    target: holdfast.Repository,
+    copied: holdfast.Snapshot,
+    place: Path,
+    *,
+    may_be_left: frozenset[str] = frozenset(),
 ) -> holdfast.Snapshot:
     """All is there, and as it is without an executor; returns what it is without one."""
-    assert not target.check(read_data=True).findings
+    findings = target.check(read_data=True).findings
+    assert {finding.kind.value for finding in findings} <= may_be_left
     files = Path(copied.paths[0])
     target.restore(f"latest:{files}", place / "restored", verify=True)
     assert contents(place / "restored") == contents(files)
@@ -359,4 +365,5 @@ def test_a_cluster_whose_worker_is_killed(
     killer.join()
     target.prune()  # of packs whose worker did not live to tell of them
     assert copied.snapshot
-    is_right(repo, target, copied.snapshot, tmp_path)
+    # What a process that is killed was writing stays, under a name of its own, until it is swept.
+    is_right(repo, target, copied.snapshot, tmp_path, may_be_left=frozenset({"stray object"}))
