@@ -82,7 +82,7 @@ def test_the_entry_point_is_installed() -> None:
     ]
     if not found:  # run from the source tree: what the package says of itself has to do
         text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
-        assert 'holdfast = "holdfast.engine.protocol.HoldfastFileSystem"' in text
+        assert 'holdfast = "holdfast.engine.protocol:HoldfastFileSystem"' in text
     assert all(each is HoldfastFileSystem for each in found)
 
 
