@@ -300,7 +300,7 @@ def test_help_tells_what_there_is(cli: Cli, command: str) -> None:
 def test_r187_a_policy_of_the_config_file_is_known_by_its_name(cli: Cli, command: str) -> None:
     made = [create(cli, day) for day in range(1, 5)]
     (cli.folder / "c.yaml").write_text(
-        "retention_policies: {mine: {keep_last: 2}, standard: mine}\n"
+        "retention_policies: {mine: {keep_last: 3}, standard: mine}\n"
     )
     unknown = cli("--config", "c.yaml", command, "-r", "yours")
     assert unknown.code == 2
@@ -308,4 +308,4 @@ def test_r187_a_policy_of_the_config_file_is_known_by_its_name(cli: Cli, command
     for name in ("mine", "standard"):
         ended = cli("--config", "c.yaml", command, "-r", name)
         assert ended.code == 0, ended.err
-        assert ids(cli) == made[2:]
+        assert ids(cli) == made[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import botocore.session
@@ -12,7 +13,6 @@ from tests.servers.base import Place, Program, ProgramServer, answers_http, fres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 REGION = "us-east-1"
 
@@ -84,7 +84,7 @@ class Moto(S3Server):
     name: ClassVar[str] = "moto"
 
     def __init__(self, folder: Path) -> None:
-        def command(port: int) -> list[str]:
-            return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        def command(port: int) -> list[str | Path]:
+            return [sys.executable, "-P", Path(__file__).with_name("moto_atomic.py"), str(port)]
 
         super().__init__(folder, command, {}, ("any-key", "any-secret"))
