@@ -369,8 +369,8 @@ class Table:
 
     def _wait_all(self, columns: Columns, *, are_new: bool) -> None:
         """Put many rows into the dictionary; no row of a pack that is new is there already."""
-        for row in range(columns.rows):
-            blob, place = columns.id(row), columns.place(row)
+        for blob, segment, offset, length in columns.unpacked():
+            place = (segment, offset, length)
             if (
                 are_new
                 or self._first_segment(blob) < 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from holdfast.engine.snapshotfs.view import Item
-from holdfast.model.node import NodeType
+from holdfast.model.node import Node, NodeType
+from holdfast.model.snapshot import Snapshot
+from holdfast.primitives.ids import SnapshotId
 
 Info: TypeAlias = dict[str, object]
 
@@ -27,28 +30,42 @@ _TYPES: Mapping[int, tuple[str, int]] = {
 
 def info_of(name: str, item: Item) -> Info:
     """All that is known of an item; see `SnapshotFileSystem.info`."""
-    node = item.node
-    mtime = time_of(node.mtime)
-    kind, bits = _TYPES[node.type]
+    return _info(name, item.node, None if item.snapshot is None else item.snapshot.id)
+
+
+def infos_of(folder: str, nodes: Iterable[Node], snapshot: Snapshot) -> list[Info]:
+    """The same of the entries of a directory, whose names follow `folder`.
+
+    It makes no `Item` for each: people wait for the listing of a large directory.
+    """
+    id_ = snapshot.id
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    return [_info(folder + node.name.decode(encoding, errors), node, id_) for node in nodes]
+
+
+def _info(name: str, node: Node, snapshot_id: SnapshotId | None) -> Info:
+    _, type_, mode, uid, gid, user, group, mtime_ns, ctime_ns, inode, size, payload, _, _, _ = node
+    mtime = time_of(mtime_ns)
+    kind, bits = _TYPES[type_]
     found: Info = {
         "name": name,
-        "size": node.size,
+        "size": size,
         "type": kind,
-        "mode": bits | node.mode,
-        "uid": node.uid,
-        "gid": node.gid,
-        "user": node.user,
-        "group": node.group,
+        "mode": bits | mode,
+        "uid": uid,
+        "gid": gid,
+        "user": user,
+        "group": group,
         "mtime": mtime,
-        "created": mtime if node.ctime == node.mtime else time_of(node.ctime),
-        "mtime_ns": node.mtime,
-        "ctime_ns": node.ctime,
-        "ino": node.inode,
-        "islink": node.type == NodeType.SYMLINK,
-        "snapshot": None if item.snapshot is None else item.snapshot.id,
+        "created": mtime if ctime_ns == mtime_ns else time_of(ctime_ns),
+        "mtime_ns": mtime_ns,
+        "ctime_ns": ctime_ns,
+        "ino": inode,
+        "islink": kind == "link",
+        "snapshot": snapshot_id,
     }
-    if node.type == NodeType.SYMLINK and isinstance(node.payload, bytes):
-        found["destination"] = os.fsdecode(node.payload)
+    if kind == "link" and isinstance(payload, bytes):
+        found["destination"] = os.fsdecode(payload)
     return found
 
 

@@ -6,9 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from holdfast.model.node import Node, Row, node_of
+from holdfast.model.node import Node, node_of
 from holdfast.model.roles import BlobLoader
-from holdfast.model.tree import Leaf, load_directory, load_leaf
+from holdfast.model.tree import Leaf, load_leaf, load_rows
 from holdfast.primitives.ids import BlobId
 
 MOST_ENTRIES = 1 << 16
@@ -64,7 +64,7 @@ class Directories:
             if whole is not None:
                 self._leaves.move_to_end(tree)
         if whole is None:
-            rows: Sequence[Row] = tuple(load_directory(tree, self._loader))
+            rows, _ = load_rows(tree, self._loader)
             whole = Leaf(b"", None, rows)
             self._keep(tree, whole)
         return list(map(node_of, whole.rows))

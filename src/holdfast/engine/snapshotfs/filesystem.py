@@ -15,7 +15,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import isfilelike
 
-from holdfast.engine.snapshotfs.about import Info, info_of, time_of
+from holdfast.engine.snapshotfs.about import Info, info_of, infos_of, time_of
 from holdfast.engine.snapshotfs.handle import SnapshotStream
 from holdfast.engine.snapshotfs.ranges import Ranges, limits
 from holdfast.engine.snapshotfs.reading import Errors, FileReader
@@ -139,6 +139,8 @@ class SnapshotFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             return [self.info(path)] if detail else [path]
         base = f"{path}/" if path else ""
         with _translated(path):
+            if detail and item.snapshot is not None:
+                return infos_of(base, self.view.nodes(item.snapshot, item.node), item.snapshot)
             items = self.view.items(item.path)
         named = ((base + os.fsdecode(each.node.name), each) for each in items)
         return [info_of(*each) for each in named] if detail else [name for name, _ in named]

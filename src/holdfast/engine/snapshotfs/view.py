@@ -215,10 +215,22 @@ class View:
             raise UsageError(f"{printable(item.path)}: not a directory")
         if item.snapshot is None:
             return self._above(item.path)
-        with self._explained(item.snapshot):
-            nodes = self._directories.all(directory_tree(item.node))
         base = item.path if item.path == ROOT else item.path + b"/"
+        nodes = self.nodes(item.snapshot, item.node)
         return [Item(base + node.name, node, item.snapshot) for node in nodes]
+
+    def nodes(self, snapshot: Snapshot, directory: Node) -> Sequence[Node]:
+        """The entries of a directory by name, without a path each.
+
+        Args:
+            snapshot: that it is in.
+            directory: as it was found there.
+
+        Raises:
+            SnapshotNotFound, DamagedRepository: as for `item`.
+        """
+        with self._explained(snapshot):
+            return self._directories.all(directory_tree(directory))
 
     def open(self, path: bytes, errors: Errors = "raise") -> FileReader:
         """Open a file.
