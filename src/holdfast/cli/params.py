@@ -47,6 +47,26 @@ def repository_options(command: Callable[P, T]) -> Callable[P, T]:
     return location_option(password_file(_recovery_key_option(command)))
 
 
+class SnapshotFilters(TypedDict):
+    """Which snapshots a command is about."""
+
+    host: str | None
+    tag: tuple[str, ...]
+    path: tuple[str, ...]
+
+
+def snapshot_filters(command: Callable[P, T]) -> Callable[P, T]:
+    """Give a command ``--host``, ``--tag`` and ``--path``."""
+    host = click.option("--host", metavar="NAME", help="Only snapshots of this host.")
+    tag = click.option(
+        "--tag", multiple=True, metavar="TAG", help="Only those with all of these tags."
+    )
+    path = click.option(
+        "--path", multiple=True, metavar="PATH", help="Only backups of all of these paths."
+    )
+    return host(tag(path(command)))
+
+
 def repositories_options(command: Callable[P, T]) -> Callable[P, T]:
     """Give a command the same, ``-b`` and ``-p`` any number of times."""
     location = click.option(

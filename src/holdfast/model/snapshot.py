@@ -255,6 +255,15 @@ class Snapshot(Row):
         started = self.how.get("started")
         return (self.end_ns - (started if isinstance(started, int) else self.time_ns)) / 1e9
 
+    def reference(self) -> Record:
+        """Which one it is, for results about it, ready for JSON."""
+        return {
+            "snapshot": self.id,
+            "time": self.time.isoformat(),
+            "host": self.host,
+            "paths": list(self.paths),
+        }
+
     def dict(self) -> Record:
         """What there is to show, ready for JSON."""
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from holdfast.model.compare import Change, ChangeKind, compare
@@ -14,7 +14,7 @@ from holdfast.model.select import group_of, ordered
 from holdfast.model.snapshot import Snapshot
 from holdfast.operations.reachable import mark
 from holdfast.overrides import override
-from holdfast.present import Cell, Column, Kind, Row, columns
+from holdfast.present import Cell, Column, Kind, Row, columns, record_of
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Group, Table
@@ -87,11 +87,8 @@ class Step(Row):
 
     def dict(self) -> Record:
         """All of it by name, ready for JSON; the snapshots by their ids."""
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {
-            "snapshot": self.snapshot.id,
-            "time": self.snapshot.time.isoformat(),
-            "host": self.snapshot.host,
-            "paths": list(self.snapshot.paths),
+        return record_of(self) | {
+            **self.snapshot.reference(),
             "previous": self.previous.id if self.previous else None,
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from holdfast.present.bar import bar
 from holdfast.present.rows import LazyRows, Mapped, Rows, lazy_rows_of, rows_of, table_of
-from holdfast.present.shown import Row, Shown
+from holdfast.present.shown import Row, Shown, record_of
 from holdfast.present.table import Cell, Column, Kind, Table, Tone, cells, columns
 from holdfast.present.words import count, duration, escaped, minute, size
 
@@ -31,6 +31,7 @@ __all__ = [
     "escaped",
     "lazy_rows_of",
     "minute",
+    "record_of",
     "rows_of",
     "size",
     "table_of",

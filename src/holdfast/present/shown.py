@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import fields
 from typing import TYPE_CHECKING, ClassVar
 
 from holdfast.overrides import override
 from holdfast.present.table import Cell, Column, Table, cells
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pandas import DataFrame
+
+
+def record_of(result: DataclassInstance) -> dict[str, object]:
+    """The attributes of a dataclass by name, as they are: not those of attributes in turn."""
+    return {each.name: getattr(result, each.name) for each in fields(result)}
 
 
 class Shown:

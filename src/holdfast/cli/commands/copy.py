@@ -14,23 +14,26 @@ from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import Output, complain
-from holdfast.cli.params import RepositoryOptions, other_storage_option, repository_options
+from holdfast.cli.params import (
+    RepositoryOptions,
+    SnapshotFilters,
+    other_storage_option,
+    repository_options,
+    snapshot_filters,
+)
 from holdfast.cli.text import count, size
 
 if TYPE_CHECKING:
     from holdfast import CopyResult, Repository
 
 
-class CopyOptions(RepositoryOptions):
+class CopyOptions(RepositoryOptions, SnapshotFilters):
     """What `copy` is told."""
 
     snapshot: tuple[str, ...]
     to: tuple[str, ...]
     to_password_file: tuple[str, ...]
     other_storage_option: tuple[str, ...]
-    host: str | None
-    tag: tuple[str, ...]
-    path: tuple[str, ...]
     dry_run: bool
 
 
@@ -47,9 +50,7 @@ class CopyOptions(RepositoryOptions):
     help="File that holds the password of the target; one for all, or one for each --to.",
 )
 @other_storage_option("to", "the targets")
-@click.option("--host", metavar="NAME", help="Only snapshots of this host.")
-@click.option("--tag", multiple=True, metavar="TAG", help="Only those with all of these tags.")
-@click.option("--path", multiple=True, metavar="PATH", help="Only backups of all of these paths.")
+@snapshot_filters
 @click.option("--dry-run", is_flag=True, help="Only say which snapshots would be copied.")
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[CopyOptions]) -> ExitCode:

@@ -10,21 +10,24 @@ import click
 from holdfast.cli.connect import Connector
 from holdfast.cli.exit_codes import ExitCode
 from holdfast.cli.output import complain
-from holdfast.cli.params import RepositoryOptions, absolute, repository_options
+from holdfast.cli.params import (
+    RepositoryOptions,
+    SnapshotFilters,
+    absolute,
+    repository_options,
+    snapshot_filters,
+)
 from holdfast.cli.text import count, moment, print_table
 
 if TYPE_CHECKING:
     from holdfast import Version
 
 
-class HistoryOptions(RepositoryOptions):
+class HistoryOptions(RepositoryOptions, SnapshotFilters):
     """What `history` is told."""
 
     file: str
     snapshot: tuple[str, ...]
-    host: str | None
-    tag: tuple[str, ...]
-    path: tuple[str, ...]
 
 
 @click.command("history", short_help="Show the versions of a file or directory.")
@@ -37,11 +40,7 @@ class HistoryOptions(RepositoryOptions):
     metavar="SNAPSHOT",
     help="Only in this snapshot; may be repeated.",
 )
-@click.option("--host", metavar="NAME", help="Only in snapshots of this host.")
-@click.option("--tag", multiple=True, metavar="TAG", help="Only in those with all of these tags.")
-@click.option(
-    "--path", multiple=True, metavar="PATH", help="Only in backups of all of these paths."
-)
+@snapshot_filters
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[HistoryOptions]) -> ExitCode:
     """Show the distinct versions of PATH, a file or a directory, oldest first.

@@ -9,7 +9,12 @@ import click
 
 from holdfast.cli.bar import progress_bar
 from holdfast.cli.connect import Connector
-from holdfast.cli.params import RepositoryOptions, repository_options
+from holdfast.cli.params import (
+    RepositoryOptions,
+    SnapshotFilters,
+    repository_options,
+    snapshot_filters,
+)
 from holdfast.cli.text import count, moment, print_table, size
 
 if TYPE_CHECKING:
@@ -20,19 +25,13 @@ _BAR = 12
 """Columns of the longest bar."""
 
 
-class TimelineOptions(RepositoryOptions):
+class TimelineOptions(RepositoryOptions, SnapshotFilters):
     """What `timeline` is told."""
-
-    host: str | None
-    tag: tuple[str, ...]
-    path: tuple[str, ...]
 
 
 @click.command("timeline", short_help="What each snapshot brought.")
 @repository_options
-@click.option("--host", metavar="NAME", help="Only snapshots of this host.")
-@click.option("--tag", multiple=True, metavar="TAG", help="Only those with all of these tags.")
-@click.option("--path", multiple=True, metavar="PATH", help="Only backups of all of these paths.")
+@snapshot_filters
 @click.pass_obj
 def command(connect: Connector, **options: Unpack[TimelineOptions]) -> None:
     r"""Compare each snapshot with the one before it of the same host and paths.

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final, TypeAlias
 
 from holdfast.model.snapshot import Snapshot
 from holdfast.overrides import override
-from holdfast.present import Cell, Column, Kind, Row, Shown, Table, Tone, columns, table_of
+from holdfast.present import (
+    Cell,
+    Column,
+    Kind,
+    Row,
+    Shown,
+    Table,
+    Tone,
+    columns,
+    record_of,
+    table_of,
+)
 
 Record: TypeAlias = dict[str, object]
 
@@ -78,7 +89,7 @@ class Mismatch(Row):
 
     def dict(self) -> Record:
         """All of it by name, ready for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {
+        return record_of(self) | {
             "kind": str(self.kind),
             "details": list(self.details),
         }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from holdfast.overrides import override
-from holdfast.present import Column, Kind, Row, Table, columns, count, table_of
+from holdfast.present import Column, Kind, Row, Table, columns, count, record_of, table_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -117,8 +117,7 @@ class PruneResult(Row):
 
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
-        record: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
-        return record | {
+        return record_of(self) | {
             "removed": list(self.removed),
             "waiting": [each.dict() for each in self.waiting],
         }

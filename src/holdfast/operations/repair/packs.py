@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from holdfast.errors import DamagedRepository
@@ -19,7 +19,7 @@ from holdfast.model.snapshot import Snapshot
 from holdfast.operations.confirm import confirmed
 from holdfast.operations.hurt import Hurt, Hurts
 from holdfast.overrides import override
-from holdfast.present import Column, Row, Shown, Table, columns, count, size, table_of
+from holdfast.present import Column, Row, Shown, Table, columns, count, record_of, size, table_of
 from holdfast.present import Kind as As
 from holdfast.primitives.ids import BlobId, PackName
 from holdfast.progress import Progress
@@ -77,7 +77,7 @@ class PackRepair(Row):
 
     def dict(self) -> dict[str, object]:
         """Ready for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return record_of(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from holdfast.present import (
     Table,
     columns,
     count,
+    record_of,
     size,
     table_of,
 )
@@ -56,7 +57,7 @@ class DirectoryUsage(Row):
 
     def dict(self) -> Record:
         """All of it by name, ready for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return record_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,7 @@ class SnapshotUsage(Row):
 
     def dict(self) -> Record:
         """All of it by name, ready for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {
-            "snapshot": self.snapshot.id,
-            "time": self.snapshot.time.isoformat(),
-            "host": self.snapshot.host,
-            "paths": list(self.snapshot.paths),
-        }
+        return record_of(self) | self.snapshot.reference()
 
     @override
     def _row(self) -> tuple[Cell, ...]:
@@ -150,9 +146,7 @@ class Overhead(Row):
 
     def dict(self) -> Record:
         """All of it by name, ready for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {
-            "total": self.total
-        }
+        return record_of(self) | {"total": self.total}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +178,7 @@ class Usage(Shown):
 
     def dict(self) -> Record:
         """All of it by name, ready for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {
+        return record_of(self) | {
             "directories": [each.dict() for each in self.directories],
             "snapshots": [each.dict() for each in self.snapshots],
             "overhead": self.overhead.dict(),
