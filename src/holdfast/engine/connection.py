@@ -6,10 +6,10 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import datetime
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from holdfast.clock import Clock
+from holdfast.closing import Closing
 from holdfast.errors import DamagedRepository, SnapshotNotFound
 from holdfast.model.select import Filter, ordered, parse_spec, resolve
 from holdfast.model.snapshot import Snapshot, decode_snapshot, is_snapshot_id
@@ -30,7 +30,7 @@ EXPIRE_AFTER = 1800.0
 """Seconds without a sign of life after which a session is declared dead."""
 
 
-class Connection:
+class Connection(Closing):
     """An open store, and its snapshots."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -38,21 +38,11 @@ class Connection:
         self._store = store
         self._clock = clock
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @override
     def __repr__(self) -> str:
         return f"<holdfast.Repository {self.location}>"
 
+    @override
     def close(self) -> None:
         """Let go of the storage, after all work in other threads has ended."""
         self._store.close()

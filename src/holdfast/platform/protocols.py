@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from holdfast.backend import is_uri
+from holdfast.closing import Closing
+from holdfast.overrides import override
 from holdfast.platform.compliance import ComplianceReporter
 from holdfast.platform.drdrill import DRDrill
 from holdfast.platform.drill import DrillConfig
@@ -66,7 +67,7 @@ DAILY: Final = ResilienceTimes(backup="0 2 * * *", validation="0 3 * * *")
 """A backup each night and its validation an hour later."""
 
 
-class BackupRecoveryProtocol:
+class BackupRecoveryProtocol(Closing):
     """Backs a system up, validates the backups, rehearses their recovery, and plans all three.
 
     A context manager, which closes the repository.
@@ -103,17 +104,7 @@ class BackupRecoveryProtocol:
         self._how = how
         self._manager = BackupManager(backend, password_file, workspace=self.workspace, **how)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
+    @override
     def close(self) -> None:
         """Close the repository; it is opened again if needed."""
         self._manager.close()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from holdfast.clock import SYSTEM_CLOCK, Clock
+from holdfast.closing import Closing
+from holdfast.overrides import override
 from holdfast.platform.audit import AuditTrail
 from holdfast.platform.database import Database
 from holdfast.platform.folder import AUDIT_TRAIL, default_folder
 
 
-class Workspace:
+class Workspace(Closing):
     """A folder, what is in it, and the clock that all parts of the platform go by.
 
     Safe to share between threads; a context manager.
@@ -37,17 +37,7 @@ class Workspace:
         self._database: Database | None = None
         self._audit: AuditTrail | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
+    @override
     def close(self) -> None:
         """Close the database; the workspace can be used on."""
         with self._lock:

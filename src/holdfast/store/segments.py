@@ -12,7 +12,9 @@ from functools import partial
 from typing import NamedTuple, Self, TypeAlias, cast
 
 from holdfast.backend import Backend, LocalBackend, until
+from holdfast.closing import Closing
 from holdfast.errors import BackendError, DamagedRepository, ObjectNotFound
+from holdfast.overrides import override
 from holdfast.primitives import codec
 from holdfast.primitives.buffers import BufferPool
 from holdfast.primitives.hashing import keyed
@@ -70,7 +72,7 @@ class Plan(NamedTuple):
     packs: list[tuple[int, str, bytes]]
 
 
-class SegmentReader:
+class SegmentReader(Closing):
     """Reads segments, and blobs of which it is told where they are.
 
     Safe to use from several threads; a context manager.
@@ -111,12 +113,7 @@ class SegmentReader:
         self._workers = WORKERS if is_near else REMOTE_WORKERS
         self._most_ahead = AHEAD if is_near else REMOTE_AHEAD
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
+    @override
     def close(self) -> None:
         """Stop reading ahead and let go of memory; nothing waits any more for what it reads."""
         self._stopped.set()

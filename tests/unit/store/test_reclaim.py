@@ -15,7 +15,7 @@ from holdfast.store import RECLAIM, Reclaim, Store
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.pack import object_name
 from holdfast.store.sessions import expire_session
-from holdfast.testing.repositories import ManualClock, new_store
+from holdfast.testing.repositories import ManualClock, new_store, reopened
 
 ONE = PackName("1" * 64 + "-" + "0" * 8)
 TWO = PackName("2" * 64 + "-" + "0" * 8)
@@ -96,7 +96,8 @@ def test_a_session_that_says_nothing_of_itself_is_waited_for(place: Place) -> No
 
 
 def test_a_silent_session_is_declared_dead_and_cleared_away(place: Place) -> None:
-    writer = place.store.writer({"kind": "backup"})
+    # Its clock stands still, so that it gives no sign of life.
+    writer = reopened(place.backend, clock=ManualClock()).writer({"kind": "backup"})
     name = place.reclaim.condemn({ONE})
     assert place.reclaim.drain().waiting == {name: {ONE}}
     place.clock.advance(SILENCE - 1)

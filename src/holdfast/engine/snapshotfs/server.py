@@ -7,12 +7,12 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 from cheroot.wsgi import Server
 
+from holdfast.closing import Closing
 from holdfast.engine.connection import Connection
 from holdfast.engine.snapshotfs.listing import text_of
 from holdfast.engine.snapshotfs.view import View
@@ -37,7 +37,7 @@ _MOST_HEADER: Final = 64 << 10
 _HEADER: Final = ("Cross-Origin-Resource-Policy", "same-origin")
 
 
-class SnapshotServer:
+class SnapshotServer(Closing):
     """Shows snapshots until it is closed; a context manager.
 
     Args:
@@ -79,17 +79,6 @@ class SnapshotServer:
             raise UsageError(f"cannot listen at {host}:{port}: {error}") from None
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def address(self) -> str:
         """Where it listens, as a URL."""
@@ -105,6 +94,7 @@ class SnapshotServer:
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._thread.start()
 
+    @override
     def close(self) -> None:
         """Answer no more."""
         self._server.stop()

@@ -11,11 +11,12 @@ cannot do it leaves, and when it dies all of its task is left: the restore then 
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self, TypeAlias, cast
+from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
+from holdfast.closing import Closing
 from holdfast.filesystem.newfile import PlainFile
 from holdfast.filesystem.target import TemporaryNames
+from holdfast.overrides import override
 from holdfast.primitives.child import Child, can_start
 from holdfast.primitives.ids import BlobId
 from holdfast.store import Plan
@@ -64,7 +65,7 @@ class Hands(Protocol):
         """Have a task done; see `Helper.do`."""
 
 
-class Helper:
+class Helper(Closing):
     """The helper, started when there is enough to do; a context manager.
 
     Args:
@@ -79,17 +80,7 @@ class Helper:
         self._files = 0
         self._child: Child | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
+    @override
     def close(self) -> None:
         """End the process, when no thread uses it any more."""
         self._access = None

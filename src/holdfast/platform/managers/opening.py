@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
+from holdfast.closing import Closing
 from holdfast.engine.connect import open as open_by_location
 from holdfast.errors import AccessDenied, HoldfastError, UsageError, WrongPassword
 from holdfast.overrides import override
@@ -90,7 +90,7 @@ def place_of(backend: Place, how: How) -> tuple[str, How]:
     return backend.uri, {**how, "storage_options": options}
 
 
-class Manager:
+class Manager(Closing):
     """What managers have in common: one repository, opened when it is first needed.
 
     Safe to use from several threads; a context manager, which closes the repository.
@@ -144,17 +144,6 @@ class Manager:
         manager._is_audited = is_audited
         return manager
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @override
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {place_of(self._backend, {})[0]}>"
@@ -178,6 +167,7 @@ class Manager:
         """Where operations are recorded; None when whoever has them done does that."""
         return self.workspace.audit if self._is_audited else None
 
+    @override
     def close(self) -> None:
         """Close the repository, after all work in other threads; it is opened again if needed."""
         with self._lock:

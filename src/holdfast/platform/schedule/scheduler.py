@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from holdfast.closing import Closing
 from holdfast.errors import UsageError
+from holdfast.overrides import override
 from holdfast.platform.schedule.cancel import Cancel
 from holdfast.platform.schedule.cron import moment_of
 from holdfast.platform.schedule.due import Due, due_of, last_planned, next_of
@@ -51,7 +52,7 @@ _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_I
 """Errors of a database that may be over the next time: a full disk, a slow neighbour."""
 
 
-class BackupScheduler(JobKeeper):
+class BackupScheduler(JobKeeper, Closing):
     """Keeps jobs in a workspace, and runs them when they are due.
 
     Jobs are kept on disk, so those that one program adds are run by another. A job is added by
@@ -124,17 +125,7 @@ class BackupScheduler(JobKeeper):
         self._unnoted: list[tuple[Job, Run, Ended]] = []
         self._active_lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
+    @override
     def close(self) -> None:
         """Stop, if it runs, and let go of the workspace."""
         self.stop()

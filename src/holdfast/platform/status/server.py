@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from holdfast.clock import SYSTEM_CLOCK, Clock
+from holdfast.closing import Closing
 from holdfast.errors import HoldfastError, UsageError
 from holdfast.overrides import override
 from holdfast.platform.status.metrics import CONTENT_TYPE, metrics
@@ -30,7 +30,7 @@ _MOST_CLIENTS = 16
 _LAST_PORT = 65535
 
 
-class StatusServer:
+class StatusServer(Closing):
     """Answers questions about the status; a context manager.
 
     Args:
@@ -59,17 +59,6 @@ class StatusServer:
         except (OSError, UnicodeError) as error:
             raise UsageError(f"{address}: {getattr(error, 'strerror', None) or error}") from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def address(self) -> str:
         """Where it listens."""
@@ -85,6 +74,7 @@ class StatusServer:
         """Make `run` return."""
         self._server.shutdown()
 
+    @override
     def close(self) -> None:
         """Listen no more."""
         self._server.server_close()
