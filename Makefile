@@ -13,7 +13,7 @@ FIRST ?= 0
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers simulate soak reliability check bench bench-targets bench-quick bench-kernels bench-stores notebooks docs lock clean
+.PHONY: help demo test test-servers simulate thrash soak reliability check bench bench-targets bench-quick bench-kernels bench-stores notebooks docs lock clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-servers: $(READY)  ## install real stores, and run the tests that store int
 
 simulate: $(READY)  ## run the engine in random interleavings (SEEDS=10000 FIRST=0)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
+
+thrash: $(READY)  ## kill -9 real processes on one repository (MINUTES=60)
+	$(BIN)/python -m tests.soak.thrash --minutes $(or $(MINUTES),60)
 
 soak: $(READY)  ## run the tests that take many minutes
 	$(BIN)/pytest -m soak --timeout 0 --capture=no $(TESTS)

@@ -1,11 +1,15 @@
 """Writers, pruners and a forgetter on one repository, killed at random and started again.
 
+``python -m tests.soak.thrash --minutes 60`` lets them (`make thrash`).
+
 At sampled moments all of them are stopped where they are, and every snapshot that there is must
 be whole; at the end, after a last prune, nothing must be left that no snapshot needs.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from tests.simulation.ledger import Files, Ledger, Violation
 from tests.soak.worker import expected
@@ -160,3 +165,30 @@ class Thrash:
 
 def _expected(snapshot: Snapshot) -> Files:
     return expected(snapshot.label)
+
+
+def thrash(seed: int, seconds: float) -> Counter[str]:
+    """Thrash a new repository, in memory where that is possible; returns what was done.
+
+    Raises:
+        Violation: something was not as it must always be.
+    """
+    shared = Path("/dev/shm")
+    base = shared if os.access(shared, os.W_OK) else None
+    with TemporaryDirectory(prefix="holdfast-thrash-", dir=base) as place:
+        done = Thrash(Path(place), seed).run(seconds)
+    print(f"seed {seed}, {seconds / 60:.1f} minutes: {dict(done)}")
+    return done
+
+
+def main() -> None:
+    """Thrash as long as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.thrash", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=3)
+    options = parser.parse_args()
+    thrash(options.seed, 60 * options.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -320,16 +320,19 @@ class _Prune:
         self._writer.avoid(condemned)
         self._writer.confirm()
         table = found.table
-        kinds: dict[Kind, list[BlobId]] = {}
+        kinds: dict[Kind, list[tuple[int, int, BlobId]]] = {}
         for blob in lacking:
             places = table.locate(blob)
             if places:
-                kind = self._store.pack_header(table.pack(places[0].pack)).kind
-                kinds.setdefault(kind, []).append(blob)
+                pack, ordinal, *_ = places[0]
+                kind = self._store.pack_header(table.pack(pack)).kind
+                kinds.setdefault(kind, []).append((pack, ordinal, blob))
             elif must:
                 raise refused(DamagedRepository(f"blob {blob.hex()}", "it is in no pack"))
-        for of_kind, blobs in kinds.items():
-            blobs.sort(key=lambda blob: table.locate(blob)[0][:2])  # segment by segment
+        for of_kind, located in kinds.items():
+            # Segment by segment. Where they are is not asked again: while those of another kind
+            # were copied, the table may have been read anew, and have them no more.
+            blobs = [blob for *_, blob in sorted(located)]
             try:
                 self._repack.copy(found.marks.groups(blobs), of_kind)
             except DamagedRepository:
