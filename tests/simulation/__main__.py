@@ -1,4 +1,4 @@
-"""``python -m tests.simulation``: run many schedules, or show the one of a seed."""
+"""``python -m tests.simulation``: run many schedules, or show those of some seeds."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="how many schedules")
     parser.add_argument("--first", type=int, default=0, help="seed of the first one")
-    parser.add_argument("--seed", type=int, help="show the schedule of this seed")
+    parser.add_argument("--seed", type=int, nargs="+", help="show the schedules of these seeds")
     options = parser.parse_args()
     try:
         if options.seed is None:
             run_all(range(options.first, options.first + options.seeds))
         else:
-            schedule = Schedule(options.seed)
-            print(f"{schedule.run()}")
-            print("\n".join(map(str, schedule.trace)))
+            for seed in options.seed:
+                show(seed)
     except Failed as failure:
         print(failure)
         return 1
     return 0
+
+
+def show(seed: int) -> None:
+    """Run the schedule of a seed, and tell all of it."""
+    schedule = Schedule(seed)
+    counts = schedule.run()
+    print("\n".join(map(str, schedule.trace)))
+    print(f"seed {seed}: {dict(counts)}")
 
 
 def run_all(seeds: range) -> None:

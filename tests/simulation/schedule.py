@@ -42,7 +42,9 @@ class Schedule:
         self.counts: Counter[str] = Counter()
         self._seed = seed
         random = Random(f"cast {seed}")
-        self._world = World(past(random.randrange(PASTS)))
+        before = past(random.randrange(PASTS))
+        with repeatable(seed):
+            self._world = World(before)
         self._cast = _cast(random)
         faults = random.choice((0.0, 0.0, 0.5, 1.0, 3.0))
         self._scheduler = Scheduler(seed, self._world.objects, faults)
@@ -140,8 +142,9 @@ def script(random: Random) -> list[Verb]:
 def past(number: int) -> World:
     """A repository with some snapshots, and what crashed actors left in it."""
     random = Random(f"past {number}")
-    world = World()
     counts: Counter[str] = Counter()
+    with repeatable(f"past {number}"):
+        world = World()
     with repeatable(f"past {number}"):
         for verbs in ([backup] * random.randint(2, 4), [forget] * random.randint(1, 2)):
             play(world, Scheduler(f"past {number}", world.objects), [verbs], counts)

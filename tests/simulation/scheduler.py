@@ -4,7 +4,8 @@ An actor is a thread (with whatever threads the engine starts for it) that works
 through a `Stepped` backend and a `SteppedClock`. Each of its operations waits until the scheduler
 grants it. The scheduler waits until every actor that has not ended waits for a grant, chooses one
 of them by the seed, carries out its operation, and lets it run to its next one. So between two
-steps nothing moves, and the same seed gives the same schedule.
+steps nothing moves. Threads take turns (`tests.simulation.turns`), so that the same seed gives the
+same schedule, whatever the threads of an actor do beside each other.
 
 An operation may also be refused, or its answer be lost, and an actor may be killed: from then on
 nothing that it asks for is done, as if its process had ended there.
@@ -12,29 +13,20 @@ nothing that it asks for is done, as if its process had ended there.
 
 from __future__ import annotations
 
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from random import Random
 from typing import TypeVar
+
+from tests.simulation.turns import Killed, Stuck, now, stacks
 
 from holdfast.backend import Backend, Buffer, Capabilities, ObjectInfo
 from holdfast.errors import BackendError, HoldfastError, StorageUnavailable
 from holdfast.overrides import override
 
 _T = TypeVar("_T")
-
-STUCK = 120.0
-"""Seconds without any movement after which a schedule is given up."""
-
-_GRACE = 0.1
-"""Seconds that a thread which woke up may take to its next operation; it may wait for a lock."""
-
-_SLICE = 0.005
-"""Seconds between two looks of a thread at whether its clock was turned."""
 
 _TICKS = 0.01
 _LEAPS = (20.0, 400.0, 100_000.0)
@@ -44,14 +36,6 @@ _CRUCIAL = ("gc/", "sessions/", "snapshots/")
 """Where actors meet: they are preempted before they turn there more often than elsewhere."""
 
 _START = 1_700_000_000.0
-
-
-class Killed(BaseException):
-    """The process of the actor is gone: no handler may do anything about it."""
-
-
-class Stuck(Exception):  # noqa: N818 - a failure of the test, not an error
-    """Nothing moves any more; the message has the stacks of all threads."""
 
 
 class Outcome(Enum):
@@ -92,8 +76,7 @@ class _Request:
     verb: str
     name: str
     work: Callable[[], None]
-    thread: int
-    go: threading.Lock = field(default_factory=threading.Lock)
+    is_over: bool = False
     error: BaseException | None = None
 
 
@@ -125,7 +108,6 @@ class Actor:
         self.error: HoldfastError | None = None
         self.bug: BaseException | None = None
         self.pending: list[_Request] = []
-        self.awake: set[int] = set()
         self.thread = threading.Thread(target=self._run, name=f"actor {name}", daemon=True)
         self._scheduler = scheduler
         self._work = work
@@ -139,7 +121,7 @@ class Actor:
             self.error = error
         except BaseException as error:  # noqa: BLE001 - reported with the schedule
             self.bug = error
-        self._scheduler.ended(self)
+        self.has_ended = True
 
 
 class Scheduler:
@@ -166,9 +148,7 @@ class Scheduler:
         self.pages = self.random.random() < 0.5
         self.is_local = self.random.random() < 0.5
         self._faults = faults / 150  # a schedule has about so many steps
-        self._changed = threading.Condition()
         self._actors: list[Actor] = []
-        self._is_over = False
         self._choose = self.random.choice((self._anyone, self._same, self._by_rank, self._by_rank))
         self._stickiness = self.random.choice((0.5, 0.8, 0.95))
         self._is_patient = self.random.random() < 0.5  # else sessions are expired while they work
@@ -185,7 +165,6 @@ class Scheduler:
         Raises:
             Stuck: an actor neither ends nor asks for anything.
         """
-        hook, threading.excepthook = threading.excepthook, _quiet
         try:
             self._ranks = {actor: self.random.random() for actor in actors}
             for actor in actors:
@@ -196,11 +175,10 @@ class Scheduler:
                 if self.random.random() < _TICKS:
                     self.random.choice(ready).clock.turn(self.random.choice(_LEAPS))
                     self._settle()
-                after(self._step(self._choose(ready)))
+                self._step(self._choose(ready), after)
                 self._settle()
         finally:
             self._end()
-            threading.excepthook = hook
 
     # Who is next
 
@@ -231,10 +209,8 @@ class Scheduler:
 
     # One step
 
-    def _step(self, actor: Actor) -> Step:
-        # Not by when they came: two threads of an actor may race for that.
-        pending = sorted(actor.pending, key=lambda each: each.thread != actor.thread.ident)
-        request = self.random.choice(pending)
+    def _step(self, actor: Actor, after: Callable[[Step], None]) -> None:
+        request = self.random.choice(actor.pending)
         outcome = self._outcome(request)
         step = Step(actor.name, request.verb, request.name, outcome)
         self.trace.append(step)
@@ -243,112 +219,71 @@ class Scheduler:
                 request.work()
             except BackendError as error:
                 request.error = error
+        after(step)
         if outcome.is_kill:
             self._kill(actor)
-            return step
+            return
         if outcome is not Outcome.DONE:
             actor.was_hurt = True
             failed = StorageUnavailable if outcome is Outcome.UNANSWERED else BackendError
             request.error = failed(request.name, f"planned: {outcome.value}")
         if request.verb == "wait" and self._is_patient:
             self._drop(actor)
-        self._release(actor, request)
-        return step
+        actor.pending.remove(request)
+        request.is_over = True
 
     def _outcome(self, request: _Request) -> Outcome:
         if request.verb == "wait" or self.random.random() >= self._faults:
             return Outcome.DONE
         return self.random.choice([each for each in Outcome if each is not Outcome.DONE])
 
-    def _release(self, actor: Actor, request: _Request) -> None:
-        with self._changed:
-            actor.pending.remove(request)
-            if request.thread in actor.clock.tickers:
-                actor.awake.add(request.thread)
-            request.go.release()
-
     def _kill(self, actor: Actor) -> None:
-        with self._changed:
-            actor.was_killed = True
-            for request in actor.pending:
-                request.error = Killed()
-                request.go.release()
-            actor.pending.clear()
+        actor.was_killed = True
+        for request in actor.pending:
+            request.error = Killed()
+            request.is_over = True
+        actor.pending.clear()
 
     def _settle(self) -> None:
         """Wait until nothing moves."""
-        waited = 0.0
-        with self._changed:
-            while not self._changed.wait_for(self._is_quiet, _GRACE):
-                waited += _GRACE
-                for actor in self._actors:
-                    if actor.pending:  # what woke up waits for a lock of one that waits for us
-                        actor.awake.clear()
-                if waited > STUCK:
-                    raise Stuck(_stacks())
-
-    def _is_quiet(self) -> bool:
-        return all(actor.has_ended or (actor.pending and not actor.awake) for actor in self._actors)
+        now().settle()
+        if not all(actor.has_ended or actor.pending for actor in self._actors):
+            raise Stuck(stacks())
 
     def _end(self) -> None:
         """See to it that all threads end, whatever has happened."""
-        self._is_over = True
         for actor in self._actors:
             if not actor.has_ended:
                 self._kill(actor)
         for actor in self._actors:
-            actor.thread.join(STUCK)
+            actor.thread.join()
 
     # What actors call
 
     def ask(self, actor: Actor, verb: str, name: str, work: Callable[[], _T]) -> _T:
         """Wait until an operation is granted and done; returns what it gives."""
+        if actor.was_killed:
+            raise Killed
         results: list[_T] = []
-        request = _Request(verb, name, lambda: results.append(work()), threading.get_ident())
-        request.go.acquire()
-        with self._changed:
-            if actor.was_killed or self._is_over:
-                raise Killed
-            actor.awake.discard(request.thread)
-            actor.pending.append(request)
-            self._changed.notify()
-        request.go.acquire()
+        request = _Request(verb, name, lambda: results.append(work()))
+        actor.pending.append(request)
+        now().until(lambda: request.is_over)
         if request.error is not None:
             raise request.error
         return results[0]
 
-    def ended(self, actor: Actor) -> None:
-        """An actor's work is over."""
-        with self._changed:
-            actor.has_ended = True
-            self._changed.notify()
-
-    def woke(self, actor: Actor, thread: int, *, is_awake: bool) -> None:
-        """A thread of an actor that waits for its clock moves, or waits again."""
-        with self._changed:
-            (actor.awake.add if is_awake else actor.awake.discard)(thread)
-            self._changed.notify()
-
 
 class SteppedClock:
-    """An actor's clock: it stands still unless the actor waits or the scheduler turns it.
-
-    Attributes:
-        tickers: threads beside the actor's own that wait for the clock.
-    """
+    """An actor's clock: it stands still unless the actor waits or the scheduler turns it."""
 
     def __init__(self, scheduler: Scheduler, actor: Actor) -> None:
-        self.tickers: dict[int, float] = {}
         self._scheduler = scheduler
         self._actor = actor
         self._seconds = _START
 
     def turn(self, seconds: float) -> None:
-        """Turn it forward, and remember whom this wakes."""
-        now = self._seconds + seconds
-        waiting = list(self.tickers.items())
-        self._actor.awake.update(thread for thread, until in waiting if until <= now)
-        self._seconds = now
+        """Turn it forward."""
+        self._seconds += seconds
 
     def now_ns(self) -> int:
         """See `Clock.now_ns`."""
@@ -370,16 +305,9 @@ class SteppedClock:
                 return True
             self._scheduler.ask(actor, "wait", f"{seconds:g} s", lambda: self.turn(seconds))
             return event.is_set()
-        me = threading.get_ident()
-        self.tickers[me] = until = self._seconds + seconds
-        self._scheduler.woke(actor, me, is_awake=self._seconds >= until)
-        while not event.wait(_SLICE):
-            if self._seconds >= until:
-                self.tickers[me] = float("inf")
-                return False
-        del self.tickers[me]
-        self._scheduler.woke(actor, me, is_awake=False)
-        return True
+        end = self._seconds + seconds
+        now().until(lambda: event.is_set() or self._seconds >= end)
+        return event.is_set()
 
 
 class Stepped:
@@ -435,17 +363,3 @@ class Stepped:
 
     def _ask(self, verb: str, name: str, work: Callable[[], _T]) -> _T:
         return self._scheduler.ask(self._actor, verb, name, work)
-
-
-def _quiet(args: threading.ExceptHookArgs) -> None:
-    """Killed threads say nothing."""
-    if not isinstance(args.exc_value, Killed):
-        threading.__excepthook__(args)
-
-
-def _stacks() -> str:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    return "\n".join(
-        f"{names.get(thread)}:\n" + "".join(traceback.format_stack(frame))
-        for thread, frame in sys._current_frames().items()
-    )

@@ -14,6 +14,8 @@ from random import Random
 from unittest.mock import patch
 
 from tests.simulation.ledger import Files, Ledger, Violation
+from tests.simulation.still import standing_still
+from tests.simulation.turns import taking_turns
 
 from holdfast.backend import Backend, MemoryBackend
 from holdfast.clock import Clock
@@ -21,7 +23,7 @@ from holdfast.engine.repository import Repository
 from holdfast.model.snapshot import Snapshot
 from holdfast.overrides import override
 from holdfast.store import CacheFolder, Store
-from holdfast.testing.repositories import ManualClock, copied, new_store
+from holdfast.testing.repositories import ManualClock, attached, copied, new_store
 
 STREAMS = 2
 FOLDERS = 3
@@ -46,21 +48,29 @@ class EagerClock(ManualClock):
 
 @cache
 def sources() -> Mapping[str, Files]:
-    """Directories and streams that have much in common, by path; made once a process."""
-    place = Path(tempfile.mkdtemp(prefix="holdfast-simulation-"))
-    atexit.register(shutil.rmtree, place)
+    """Directories and streams that have much in common, by path; see `_place`."""
     made: dict[str, Files] = {}
     for number in range(FOLDERS):
-        folder = place / str(number)
-        folder.mkdir()
         files = {word.split()[0]: word.encode() for word in _WORDS[number : number + 3]}
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        made[str(folder)] = files
+        made[f"/home/ann/{number}"] = files
     for number in range(STREAMS):
         content = b"".join(word.encode() * 30 for word in _WORDS[number : number + 3])
         made[f"/stream/{number}"] = {"": content}
     return made
+
+
+@cache
+def _place() -> Path:
+    """Where the directories are that backups find at ``/``; made once a process."""
+    place = Path(tempfile.mkdtemp(prefix="holdfast-simulation-"))
+    atexit.register(shutil.rmtree, place)
+    for path, files in sources().items():
+        if not is_stream(path):
+            folder = place / path[1:]
+            folder.mkdir(parents=True)
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+    return place
 
 
 def is_stream(path: str) -> bool:
@@ -81,15 +91,22 @@ def _origin() -> Store:
 
 
 @cache
-def other_repository() -> Repository:
+def _other() -> Store:
     """Another repository, with a snapshot of each directory."""
-    clock = ManualClock()
+    clock = EagerClock()
     with repeatable("other"):
-        repo = Repository(new_store(clock=clock), clock)
+        store = new_store(clock=clock)
+        repo = Repository(store, clock)
         for path in sources():
             if not is_stream(path):
                 repo.backup(path)
-    return repo
+    return store
+
+
+def other_repository() -> Repository:
+    """The other repository as it was made, opened anew."""
+    clock = EagerClock()
+    return Repository(attached(_other(), copied(_other().backend), clock=clock), clock)
 
 
 class World:
@@ -104,7 +121,7 @@ class World:
 
     def __init__(self, past: World | None = None) -> None:
         """Begin with an empty repository, or as another one is now."""
-        other_repository()  # made before anything is counted or drawn
+        _other()  # made before anything is counted or drawn
         self.objects: MemoryBackend = copied(past.objects if past else _origin().backend)
         store = self.store(self.objects, EagerClock())
         self.ledger: Ledger = past.ledger.copy(store) if past else Ledger(store, _expected)
@@ -142,18 +159,21 @@ _FEW = ("holdfast.store.consolidate.SMALL_KEPT", "holdfast.operations.prune.plan
 
 @contextmanager
 def repeatable(seed: int | str) -> Iterator[None]:
-    """Let the engine's work be the same for the same seed.
+    """Let the engine's work be the same for the same seed, in this process and in any other.
 
-    Every random byte comes from this one function of the standard library. An actor has one
-    thread of a kind: which of two would ask first is not for the scheduler to say. And with half
-    of the seeds even a few small packs and index objects are worth merging.
+    Threads take turns, every random byte comes from this one function of the standard library,
+    and sources are the same everywhere. With half of the seeds even a few small packs and index
+    objects are worth merging.
     """
     random = Random(f"names {seed}")
     with ExitStack() as stack:
         stack.enter_context(patch("secrets.token_bytes", random.randbytes))
+        stack.enter_context(standing_still(_place()))
+        workers = random.choice((1, 2))
         for pool in _POOLS:
-            stack.enter_context(patch(pool, 1))
+            stack.enter_context(patch(pool, workers))
         if random.random() < 0.5:
             for few in _FEW:
                 stack.enter_context(patch(few, 1))
+        stack.enter_context(taking_turns(seed))
         yield

@@ -171,9 +171,10 @@ class Packer:
         Not for the oldest: that one's worker may be storing a pack while others wait for work.
         """
         done, others = wait(self._in_flight, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-        self._in_flight = list(others)
+        for future in self._in_flight:
+            if future in done:
+                future.result()
+        self._in_flight = [future for future in self._in_flight if future in others]
 
     def close(self) -> None:
         """Stop the workers; what was not flushed is dropped."""

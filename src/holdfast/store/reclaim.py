@@ -265,7 +265,7 @@ class Reclaim:
 
     def delete(self, packs: Iterable[PackName]) -> None:
         """Delete packs; those that are gone already are no matter."""
-        for pack in packs:
+        for pack in sorted(packs):
             self._delete(object_name(pack))
 
     def finish(self, name: str) -> None:
@@ -285,7 +285,7 @@ class Reclaim:
     def sweep(self) -> None:
         """Delete what belongs to nothing any more: lists of sessions, and labels."""
         names = {info.name for info in objects(self._backend, "gc/")}
-        for name in names:
+        for name in sorted(names):
             if name.endswith(WAITS) and name.removesuffix(WAITS) not in names:
                 self._delete(name)
         # In this order: a label may be put before its snapshot, by a session that is there.

@@ -299,7 +299,7 @@ class _Prune:
         snapshots = readable_snapshots(load)
         if not drain.committed <= snapshots.keys():
             raise _Unsettled
-        for gone in found.snapshots.keys() - snapshots.keys():
+        for gone in sorted(found.snapshots.keys() - snapshots.keys()):
             if self._store.snapshot(gone) is not None:
                 raise DamagedRepository(
                     f"snapshots/{gone}",
