@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,16 @@ def packs_of(place: Path) -> dict[str, list[PackName]]:
     }
 
 
+def packs_of_sessions(place: Path) -> list[list[PackName]]:
+    """The packs of each of the two sessions, however many index objects tell of them."""
+    sessions: defaultdict[str, list[PackName]] = defaultdict(list)
+    for names in packs_of(place).values():
+        for name in names:
+            sessions[name[-8:]].append(name)
+    assert len(sessions) == 2
+    return list(sessions.values())
+
+
 def remove(place: Path, packs: list[PackName], name: str = NAME) -> None:
     (place / name).write_bytes(encode_index(name, [], reopened(place).keys, removed=packs))
 
@@ -81,8 +92,7 @@ def remove(place: Path, packs: list[PackName], name: str = NAME) -> None:
 def test_nothing_is_read_from_removed_packs(place: Path, name: str) -> None:
     """Whether the removal is read before or after what tells of the packs."""
     expected = told_by_reader(place)
-    first, second = packs_of(place).values()
-    assert len(first) == len(second) == 2
+    first, second = packs_of_sessions(place)
     remove(place, [*first, OTHER], name)
     assert assert_both_read(place) == expected
     found = {row[1] for rows in opened(place).places.values() for row in rows}
@@ -96,7 +106,7 @@ def test_nothing_is_read_from_removed_packs(place: Path, name: str) -> None:
 @pytest.mark.format("F53")
 def test_what_is_removed_need_not_be_there(place: Path) -> None:
     expected = told_by_reader(place)
-    first, _ = packs_of(place).values()
+    first, _ = packs_of_sessions(place)
     remove(place, first)
     for pack in first:
         (place / "data" / pack[:2] / pack).unlink()
@@ -164,14 +174,15 @@ def test_bad_names_of_removed_packs_are_refused(place: Path, removed: object) ->
 
 
 def many_objects(place: Path) -> Store:
-    """Let there be ten index objects for each pack, and one removed pack."""
+    """Let there be ten index objects for each pack, and let all packs of a session be removed."""
     store = reopened(place)
-    names = [name for names in packs_of(place).values() for name in names]
+    first, second = packs_of_sessions(place)
+    names = first + second
     for number, pack in enumerate(names * 10):
         size = (place / "data" / pack[:2] / pack).stat().st_size
         name = f"index/{number:032x}"
         (place / name).write_bytes(encode_index(name, [store.read_trailer(pack, size)], store.keys))
-    remove(place, names[:2], "index/" + "e" * 32)
+    remove(place, first, "index/" + "e" * 32)
     return store
 
 

@@ -85,10 +85,10 @@ class Duration:
         hours: counted back as they pass.
     """
 
-    years: int = 0
-    months: int = 0
-    days: int = 0
-    hours: int = 0
+    years: int
+    months: int
+    days: int
+    hours: int
 
     @classmethod
     def parse(cls, text: str) -> Duration:

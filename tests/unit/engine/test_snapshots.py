@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import holdfast
+from holdfast.operations import check as checking
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from holdfast import CheckReport
 
 
 @pytest.fixture
@@ -103,3 +106,24 @@ def test_a_backup_goes_on_beside_a_damaged_snapshot(
     made = repo.backup(tmp_path / "data", host="one").snapshot
     assert made is not None
     assert made.parent == first.id
+
+
+@pytest.mark.fault(7)
+def test_damage_ends_a_check_however_many_snapshots_go_meanwhile(
+    repo: holdfast.Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (4, 5, 6):
+        repo.backup(tmp_path / "data", time=datetime(2026, 1, day, tzinfo=UTC))
+    known = repo.snapshots()
+    damage(tmp_path, known[0])
+    looks: list[CheckReport] = []
+    check = checking.check
+
+    def busy(*args: object) -> CheckReport:
+        looks.append(check(*args))  # type: ignore[arg-type]
+        repo.forget(known[len(looks)].id, force=True)
+        return looks[-1]
+
+    monkeypatch.setattr(checking, "check", busy)
+    assert not repo.check().valid
+    assert len(looks) == 2

@@ -11,6 +11,7 @@ from holdfast.model.content import (
     ContentBuilder,
     blob_ids,
     check_content,
+    data_size,
     iter_items,
     list_blobs,
     references,
@@ -130,6 +131,30 @@ def test_seeking_loads_one_list_a_level() -> None:
     assert next(iter_items(content, size, blobs, offset + 1)) == (offset, item)
     assert len(blobs.loaded) == 1
     assert next(iter_items(content, size, blobs, size), None) is None
+
+
+def test_the_size_of_the_data_without_holes() -> None:
+    blobs = MemoryBlobs()
+    items: list[Item] = [*many(5000), 1 << 40, *many(5000, 7000), 4096]
+    size, content = build(blobs, items)
+    told: list[tuple[int, BlobId]] = []
+    known: dict[BlobId, int] = {}
+    data = total(items) - (1 << 40) - 4096
+    assert data_size(content, size, blobs, known, lambda *blob: told.append(blob)) == data
+    assert told == list(references(content, blobs))
+    blobs.loaded.clear()
+    again: list[tuple[int, BlobId]] = []
+    assert data_size(content, size, blobs, known, lambda *blob: again.append(blob)) == data
+    assert (again, blobs.loaded) == ([], [])
+
+
+def test_the_size_of_the_data_of_small_files() -> None:
+    told: list[tuple[int, BlobId]] = []
+    blobs = MemoryBlobs()
+    assert data_size(None, 0, blobs, {}, lambda *blob: told.append(blob)) == 0
+    assert told == []
+    assert data_size(blob_id(1), 5, blobs, {}, lambda *blob: told.append(blob)) == 5
+    assert told == [(0, blob_id(1))]
 
 
 def test_lists_are_announced() -> None:

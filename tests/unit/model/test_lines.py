@@ -6,6 +6,7 @@ from itertools import repeat
 
 import pytest
 
+from holdfast.errors import UsageError
 from holdfast.model.lines import (
     Bounds,
     Line,
@@ -25,6 +26,12 @@ def test_numbers_text_and_spans() -> None:
         Line(2, "two two", ((0, 3), (4, 7))),
         Line(4, "three", ((0, 5),)),
     ]
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{2,1}", "[z-a]", b"(?P<a>x)(?P<a>y)"])
+def test_what_is_no_pattern_is_refused(pattern: str | bytes) -> None:
+    with pytest.raises(UsageError, match="is no regular expression"):
+        LinePattern(pattern)
 
 
 def test_the_end_of_a_line_is_no_part_of_it() -> None:

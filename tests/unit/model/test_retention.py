@@ -179,6 +179,12 @@ def test_weeks_around_new_year_are_those_of_iso_8601() -> None:
         "2020-12-27 00:00",
     ]
     week_1_of_2019 = ["2018-12-31", "2019-01-06"]
+    three_weeks = ["2019-02-04", "2019-02-11", "2019-02-17", "2019-02-18"]
+    assert kept(RetentionPolicy(keep_weekly=4), history(*three_weeks)) == [
+        "2019-02-18 00:00",
+        "2019-02-17 00:00",
+        "2019-02-04 00:00",
+    ]
     assert kept(RetentionPolicy(keep_weekly=1), history(*week_1_of_2019)) == ["2019-01-06 00:00"]
 
 
@@ -259,6 +265,7 @@ def test_the_first_and_the_last_time_there_is(time_ns: int) -> None:
     now = datetime(2500, 1, 1, tzinfo=UTC)
     assert len(kept(policy, known, now=now)) == 1
     assert len(kept(policy, known, now=now, zone=BERLIN)) == 1
+    assert len(kept(RetentionPolicy(keep_last=1), known, now=now)) == 1
 
 
 # ---------------------------------------------------------------------------- within a duration

@@ -61,10 +61,59 @@ def test_what_an_application_sees() -> None:
     assert (FULL.end - FULL.time).total_seconds() == pytest.approx(59.876544)
     assert FULL.summary.files == 6
     shown = json.loads(json.dumps(FULL.dict()))
-    assert shown["time"] == "2023-11-14T22:13:20.123456+00:00"
-    assert shown["paths"] == list(FULL.paths)
-    assert shown["summary"]["data_added"] == 7
-    assert shown["summary"]["chunks"] == 9
+    assert shown == {
+        "id": FULL.id,
+        "short_id": "01234567",
+        "time": "2023-11-14T22:13:20.123456+00:00",
+        "end": "2023-11-14T22:14:20+00:00",
+        "host": "höst",
+        "user": "anna",
+        "os": "Linux 6.1",
+        "paths": ["/data", "/srv/\udcff\udcfe"],
+        "tags": ["daily", "a b"],
+        "label": "label",
+        "description": "two\nlines",
+        "tree": FULL.tree.hex(),
+        "parent": FULL.parent,
+        "group": "nightly",
+        "original": FULL.original,
+        "replaces": FULL.replaces,
+        "program": "holdfast 0.1",
+        "how": {"kind": "command", "force": True},
+        "duration": pytest.approx(59.876544),
+        "problem_count": 1,
+        "summary": {
+            "files_new": 1,
+            "files_changed": 2,
+            "files_unmodified": 3,
+            "directories": 4,
+            "others": 5,
+            "bytes_processed": 6,
+            "data_added": 7,
+            "data_stored": 8,
+            "chunks": 9,
+        },
+        "holds": [],
+        "notes": [],
+    }
+
+
+def test_how_a_snapshot_is_named_in_results() -> None:
+    assert FULL.reference() == {
+        "snapshot": FULL.id,
+        "time": "2023-11-14T22:13:20.123456+00:00",
+        "host": "höst",
+        "paths": list(FULL.paths),
+    }
+
+
+def test_what_a_later_version_adds_to_the_numbers_is_kept_and_shown_if_it_is_one() -> None:
+    later = replace(FULL, summary=Summary(extra={"more": 9, "odd": b"x", "far": float("inf")}))
+    read = decode_snapshot(FULL.id, encode_snapshot(later))
+    assert read == later
+    shown = json.loads(json.dumps(read.dict(), allow_nan=False))
+    assert shown["summary"]["more"] == 9
+    assert {"odd", "far"}.isdisjoint(shown["summary"])
 
 
 def test_snapshots_can_be_members_of_sets() -> None:

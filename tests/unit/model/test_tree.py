@@ -48,6 +48,18 @@ def test_every_type_comes_back() -> None:
     assert list(load_directory(tree, blobs)) == nodes
 
 
+def test_the_numbers_of_the_types() -> None:
+    assert {kind.name: int(kind) for kind in NodeType} == {
+        "FILE": 1,
+        "DIRECTORY": 2,
+        "SYMLINK": 3,
+        "FIFO": 4,
+        "SOCKET": 5,
+        "CHARACTER_DEVICE": 6,
+        "BLOCK_DEVICE": 7,
+    }
+
+
 def test_the_wire_form() -> None:
     blobs = MemoryBlobs()
     [entry] = [node(b"name", NodeType.FILE, ID, 5)._replace(xattrs=((b"user.a", b"1"),))]
@@ -154,6 +166,38 @@ def test_an_entry_that_no_page_can_hold() -> None:
         save_directory([entry], MemoryBlobs())
 
 
+def with_size(name: bytes, size: int) -> Node:
+    """An entry that takes so many bytes."""
+    entry = node(name, NodeType.FIFO, None)._replace(xattrs=((b"user.big", bytes(70_000)),))
+    rest = size - len(codec.pack(entry))
+    return entry._replace(xattrs=((b"user.big", bytes(70_000 + rest)),))
+
+
+def test_the_largest_entry_beside_another() -> None:
+    """A page has 16 bytes for what is around its entries."""
+    other = node(b"b", NodeType.FIFO, None)
+    blobs = MemoryBlobs()
+    entry = with_size(b"a", MAX_PAGE - 16)
+    assert list(load_directory(save_directory([entry, other], blobs), blobs)) == [entry, other]
+    with pytest.raises(ValueError, match="more than a page"):
+        save_directory([with_size(b"a", MAX_PAGE - 15), other], blobs)
+
+
+@pytest.mark.parametrize(("over", "entries"), [(0, [2, 1]), (1, [1, 2])])
+def test_a_page_that_is_full_to_the_last_byte(over: int, entries: list[int]) -> None:
+    blobs = MemoryBlobs()
+    half = (MAX_PAGE - 16) // 2
+    nodes = [with_size(b"a", half), with_size(b"b", MAX_PAGE - 16 - half + over)]
+    nodes.append(node(b"c", NodeType.FIFO, None))
+    tree = save_directory(nodes, blobs)
+    match codec.unpack(blobs.blobs[tree]):
+        case (1, ((b"a", bytes(), first), (bytes(), bytes(), second))):
+            assert [first, second] == entries
+        case other:
+            pytest.fail(f"no inner node of two pages: {other}")
+    assert list(load_directory(tree, blobs)) == nodes
+
+
 def test_reading_from_a_name_on() -> None:
     blobs = MemoryBlobs()
     nodes = files(10_000)
@@ -257,9 +301,70 @@ def test_malformed_entries_are_neither_written_nor_read(entry: Node) -> None:
         find_entry(tree, b"a", blobs)
 
 
+@pytest.mark.parametrize("entry", [entry for entry in MALFORMED if entry.mtime == GOOD.mtime])
+def test_a_time_beyond_64_bits_hides_nothing_else(entry: Node) -> None:
+    wide = (1 << 64).to_bytes(16, "big", signed=True)
+    blobs = MemoryBlobs()
+    tree = blobs.add(codec.pack([0, [replaced(name=b"a", mtime=wide)]]))
+    assert [read.mtime for read in load_directory(tree, blobs)] == [1 << 64]
+    tree = blobs.add(codec.pack([0, [(*entry[:7], wide, *entry[8:])]]))
+    with pytest.raises(DamagedRepository):
+        list(load_directory(tree, blobs))
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        ("mode", 0o7777),
+        ("uid", (1 << 32) - 1),
+        ("gid", (1 << 32) - 1),
+        ("inode", (1 << 64) - 1),
+        ("filesystem", (1 << 32) - 1),
+    ],
+)
+def test_the_least_and_the_most_that_a_field_takes(field: str, most: int) -> None:
+    blobs = MemoryBlobs()
+    for number in (0, most):
+        entry = replaced(**{field: number})
+        assert list(load_directory(save_directory([entry], blobs), blobs)) == [entry]
+    least: dict[str, object] = dict.fromkeys(("mode", "uid", "gid", "inode"), 0)
+    for number in (-1, most + 1):
+        with pytest.raises(ValueError, match=f"entry's {field} is out of range"):
+            save_directory([replaced(**{field: number})], blobs)
+        with pytest.raises(ValueError, match=f"entry's {field} is out of range"):
+            save_directory([replaced(**(least | {field: number}))], blobs)
+
+
+def test_the_largest_file() -> None:
+    blobs = MemoryBlobs()
+    entry = replaced(size=(1 << 63) - 1)
+    assert list(load_directory(save_directory([entry], blobs), blobs)) == [entry]
+    for size in (-1, 1 << 63):
+        with pytest.raises(ValueError, match="entry's size is out of range"):
+            save_directory([replaced(inode=0, size=size)], blobs)
+
+
+@pytest.mark.parametrize("number", [0, 1, (1 << 64) - 1])
+def test_any_device_comes_back(number: int) -> None:
+    blobs = MemoryBlobs()
+    entry = node(b"a", NodeType.BLOCK_DEVICE, number)
+    assert list(load_directory(save_directory([entry], blobs), blobs)) == [entry]
+
+
+def test_the_number_of_a_device_has_64_bits() -> None:
+    with pytest.raises(ValueError, match="payload"):
+        save_directory([node(b"a", NodeType.BLOCK_DEVICE, 1 << 64)], MemoryBlobs())
+
+
 def test_a_name_must_not_occur_twice() -> None:
     with pytest.raises(ValueError, match="twice"):
         save_directory([GOOD, GOOD], MemoryBlobs())
+
+
+@pytest.mark.parametrize("names", [(b"", b"a"), (b"a", b"b/c"), (b"..", b"a"), (b".", b"a\0")])
+def test_one_name_that_none_may_have(names: tuple[bytes, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^a name "):
+        save_directory([replaced(name=name) for name in names], MemoryBlobs())
 
 
 @pytest.mark.parametrize("names", [(b"a", b"a"), (b"b", b"a"), (b"a", b"c", b"b")])

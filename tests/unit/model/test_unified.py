@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.model.node import Node
 from holdfast.model.patch import LARGEST, Patch, patch_of
-from holdfast.model.unified import hunks
+from holdfast.model.unified import hunks, quoted
 from holdfast.testing.blobs import MemoryBlobs
 from holdfast.testing.layouts import file_node, link_node
 
@@ -46,10 +46,40 @@ def test_added_removed_and_equal_files() -> None:
     assert patch_between(None, None) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"plain[]!~", b"plain[]!~"),
+        (b"with space", b'"with space"'),
+        (b'a"b\\c\nd\te', b'"a\\"b\\\\c\\nd\\te"'),
+        (b"\x00\x1f\x7f\xff\x0b", b'"\\000\\037\\177\\377\\013"'),
+    ],
+)
+def test_how_names_are_quoted(name: bytes, shown: bytes) -> None:
+    assert quoted(name) == shown
+
+
+def test_lines_that_occur_often_are_no_reason_to_give_up() -> None:
+    """Blank lines: of them alone there are more pairs than are looked at."""
+    before = [b"%d\n" % number if number % 2 else b"\n" for number in range(5000)]
+    after = list(before)
+    for number in (1, 2501, 4999):
+        after[number] = b"changed\n"
+    patch = patch_between(b"".join(before), b"".join(after))
+    assert patch is not None
+    assert [line for line in patch.text.splitlines() if line.startswith(("+c", "-"))] == [
+        "--- a/f", "-1", "+changed", "-2501", "+changed", "-4999", "+changed",
+    ]  # fmt: skip
+
+
 def test_what_is_no_text_is_only_named() -> None:
     binary = patch_between(b"\0", b"text")
     assert binary is not None
     assert (binary.kind, binary.text) == ("binary", "Binary files a/f and b/f differ\n")
+    assert LARGEST == 4 << 20
+    limit = patch_between(b"", b"x" * LARGEST)
+    assert limit is not None
+    assert limit.kind == "text"
     large = patch_between(b"", b"x" * (LARGEST + 1))
     assert large is not None
     assert (large.kind, large.text) == ("large", "Large files a/f and b/f differ\n")
@@ -67,7 +97,13 @@ def test_a_damaged_file_is_told() -> None:
     assert patch is not None
     assert (patch.kind, patch.text) == ("damaged", "Files a/f and b/f differ\n")
     assert patch.problem.endswith("missing")
-    assert patch.dict()["problem"] == patch.problem
+    assert patch.dict() == {
+        "path": "/f",
+        "kind": "damaged",
+        "text": patch.text,
+        "encoding": "utf-8",
+        "problem": patch.problem,
+    }
 
 
 def test_what_is_no_file_counts_as_nothing() -> None:

@@ -41,6 +41,13 @@ def test_depth_first_by_name() -> None:
     ]
 
 
+def test_the_directory_that_no_entry_describes() -> None:
+    tree = BlobId(bytes(32))
+    assert root_node(tree) == directory_node(b"", tree)._replace(
+        mode=0o755, uid=0, gid=0, user=None, group=None, mtime=0, ctime=0, inode=0
+    )
+
+
 def test_paths_begin_with_the_one_given() -> None:
     blobs = MemoryBlobs()
     tree = save_layout(blobs, {b"x": {b"y": b""}})

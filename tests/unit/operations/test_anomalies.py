@@ -22,7 +22,7 @@ from holdfast.operations.anomalies.features import (
     Takeover,
     features,
 )
-from holdfast.operations.anomalies.limits import FEWEST, HISTORY, SEEN, Past
+from holdfast.operations.anomalies.limits import FEWEST, HISTORY, SEEN, SPAN, Past
 from holdfast.operations.anomalies.pairs import MOST_ALIKE, MOST_FILES, Files, Seen, extension, stem
 from holdfast.operations.anomalies.sample import Sample, Tally
 from holdfast.operations.anomalies.suspects import MOST_READ
@@ -126,6 +126,22 @@ def test_known_formats_do_not_look_random() -> None:
     assert look(photo, at_start=False).is_random
     assert look(b"\0\0\0\x18ftypmp42" + noise(), at_start=True).format == "MP4"
     assert look(noise(), at_start=True).is_random
+
+
+@pytest.mark.parametrize(
+    ("beginning", "format_"),
+    [
+        (b"PK\x03\x04", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"\xfd7zXZ\x00", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4"), (b"BZh9", "bzip2"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07\x01", "rar"), (b"\xff\xd8\xff\xe1", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF89a", "GIF"), (b"RIFF1234WEBP", "RIFF"),
+        (b"%PDF-1.7", "PDF"), (b"ID3\x04", "MP3"), (b"\xff\xfb\x90", "MP3"), (b"OggS\x00", "Ogg"),
+        (b"fLaC\x00", "FLAC"), (b"\x1a\x45\xdf\xa3", "Matroska"), (b"PAR1", "Parquet"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"), (b"SQLite format 3\x00", "SQLite"), (b"\x7fELF\x02", "ELF"),
+    ],
+)  # fmt: skip
+def test_how_files_of_known_formats_begin(beginning: bytes, format_: str) -> None:
+    assert look(beginning + noise(), at_start=True).format == format_
 
 
 def test_what_is_lost() -> None:
@@ -468,6 +484,10 @@ def test_an_empty_snapshot() -> None:
     nothing = replace(change().snapshot, summary=Summary())
     (found,) = judge(change(snapshot=nothing, removed=100, gone=100), Past([]))
     assert found.kind == AnomalyKind.EMPTY
+    for was, count in ((4, 0), (5, 1)):
+        few = replace(nothing, summary=Summary(files_unmodified=was))
+        now = change(previous=few, snapshot=nothing, removed=was, gone=was)
+        assert len(judge(now, Past([]))) == count
 
 
 def test_other_patterns_explain_what_is_missing() -> None:
@@ -496,6 +516,9 @@ def test_a_few_files_a_day_are_added_up() -> None:
     assert judge(change(hardened=1, examined=3), Past(slow)) == []
     (found,) = judge(change(hardened=3, examined=3), Past(slow))
     assert (found.kind, found.value, found.began) == (AnomalyKind.ENTROPY, 9, 2)
+    for quiet, count in ((SPAN - 2, 1), (SPAN - 1, 0)):
+        once = [change(hardened=6, examined=6)] + [change() for _ in range(quiet)]
+        assert len(judge(change(hardened=3, examined=3), Past(once))) == count
 
 
 # ---------------------------------------------------------------- snapshots
@@ -512,6 +535,8 @@ def test_ransomware_is_found_and_the_last_clean_snapshot_named() -> None:
     assert found[0].clean is days.snapshots[7]
     shown = json.loads(json.dumps(found[0].dict()))
     assert shown["clean"] == days.snapshots[7].id
+    assert (shown["snapshot"], shown["host"]) == (days.snapshots[8].id, days.snapshots[8].host)
+    assert {"time", "kind", "severity", "summary", "evidence", "value", "expected"} < shown.keys()
     assert shown["paths"]
     assert ".locked" in found[0]._repr_html_()
     assert "ransomware" in found[0]._repr_html_()

@@ -36,7 +36,7 @@ from holdfast.model.node import Node, NodeType
 from holdfast.model.walk import walk
 from holdfast.operations.backup import BackupOptions, BackupOutcome, backup_objects, fetch
 from holdfast.operations.ingest import Ingest
-from holdfast.progress import Progress
+from holdfast.progress import Progress, ProgressEvent
 from holdfast.store import Store
 from holdfast.testing.repositories import ManualClock, new_store
 from holdfast.testing.shelf import ROOT, Shelf
@@ -54,6 +54,7 @@ class Bench:
     shelf: Shelf = field(default_factory=Shelf)
     backend: Faulty = field(default_factory=lambda: Faulty(MemoryBackend(), NoFault()))
     last: BackupOutcome | None = None
+    events: list[ProgressEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store: Store = new_store(self.backend)
@@ -63,11 +64,13 @@ class Bench:
         parent = self.last.snapshot if self.last else None
         options = replace(OPTIONS, **{"parent": parent, **changes})  # type: ignore[arg-type]  # as they are
         source = RemoteSource(RemoteObjects(self.shelf, ManualClock()), ExcludeRules())
+        progress = Progress(self.events.append)
         with self.store.writer({}) as writer, self.store.loader() as loader:
             ingest = Ingest(writer, self.store.settings.chunker, self.store.chunker_seed())
             outcome = backup_objects(
-                source, writer, ingest, loader, options, SYSTEM_CLOCK, Progress(None)
+                source, writer, ingest, loader, options, SYSTEM_CLOCK, progress
             )
+        progress.finish()
         self.last = outcome
         return outcome
 
@@ -120,6 +123,15 @@ def test_everything_is_backed_up(flat: bool) -> None:
     assert bench.nodes()["/bucket"].mtime == OLD
 
 
+def test_every_object_is_counted_once() -> None:
+    bench = filled()
+    for count in (5, 6):
+        bench.backup()
+        assert bench.events[-1].files == count
+        assert bench.events[-1].bytes == sum(map(len, bench.contents().values()))
+        bench.shelf.add("one more", b"1" * 70, OLD)
+
+
 @both
 @pytest.mark.parametrize("tags", [True, False])
 def test_only_what_has_changed_is_read(flat: bool, tags: bool) -> None:
@@ -165,6 +177,17 @@ def test_without_tags_a_recent_time_is_not_trusted() -> None:
     bench.backup()
     bench.backup()
     assert bench.shelf.read_paths == ["fresh"]
+
+
+@pytest.mark.parametrize("mtime", [0, -OLD])
+def test_without_tags_only_a_time_after_1970_is_trusted(mtime: int) -> None:
+    """0 stands for a time that the store does not tell."""
+    bench = filled(tags=False)
+    bench.shelf.add("a", b"first", mtime)
+    bench.backup()
+    bench.shelf.add("a", b"other", mtime)
+    bench.backup()
+    assert bench.contents()["a"] == b"other"
 
 
 def test_force_reads_everything() -> None:
@@ -310,6 +333,24 @@ def test_an_object_that_vanishes_is_left_out(flat: bool) -> None:
     outcome = bench.backup()
     assert outcome.problem_count == 0
     assert sorted(bench.contents()) == ["a", "b.txt", "b/d/e", "empty"]
+
+
+def test_an_object_that_vanishes_after_it_was_read_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody can tell any more whether its parts were of one version."""
+    monkeypatch.setattr(fetch, "PART", 100)
+    bench = filled(exact=False)
+    bench.shelf.add("large", b"1" * 950, OLD)
+
+    def vanish(verb: str, path: str) -> None:
+        if verb == "stat" and path.endswith("/large"):
+            bench.shelf.delete("large")
+
+    bench.shelf.meddle = vanish
+    outcome = bench.backup()
+    assert outcome.problem_count == 0
+    assert sorted(bench.contents()) == ["a", "b.txt", "b/c", "b/d/e", "empty"]
 
 
 @both

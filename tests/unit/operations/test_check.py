@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from holdfast.model.walk import directory_tree, file_content, lookup
 from holdfast.operations.carry import carry
 from holdfast.operations.check import CheckReport, Finding, FindingKind, ReadData
 from holdfast.operations.hurt import MAX_PATHS
+from holdfast.overrides import override
 from holdfast.primitives.ids import BlobId, PackName, SnapshotId
 from holdfast.progress import Progress, ProgressEvent
 from holdfast.store import BlobSet, Writer
@@ -149,7 +151,16 @@ def test_a_good_repository_is_valid(
         assert report.packs_read == report.packs
         assert report.bytes_read == sum(info.size for info in original.list("data/"))
     assert events[-1].percent == 100
-    assert json.dumps(report.dict())
+    assert json.loads(json.dumps(report.dict())) == {
+        "valid": True,
+        "errors": [],
+        "findings": [],
+        "snapshots": 2,
+        "packs": report.packs,
+        "blobs": report.blobs,
+        "packs_read": report.packs_read,
+        "bytes_read": report.bytes_read,
+    }
 
 
 def test_a_lost_pack_names_whom_it_hurts(original: MemoryBackend) -> None:
@@ -250,6 +261,34 @@ def test_damaged_data_is_found_by_reading_it(original: MemoryBackend) -> None:
         assert by_object(report)[pack].kind == FindingKind.PACK
         assert by_object(report)[pack].hurts
         backend.put(pack, original.get(pack))
+
+
+def test_packs_are_read_several_at_a_time(original: MemoryBackend) -> None:
+    class Waiting(MemoryBackend):
+        """A pack is given as soon as another one is asked for too."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.at_work = 0
+            self.together = threading.Event()
+
+        @override
+        def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+            """See `Backend.get`."""
+            if name.startswith("data/") and offset == 0:
+                self.at_work += 1
+                if self.at_work > 1:
+                    self.together.set()
+                self.together.wait(10)
+                self.at_work -= 1
+            return super().get(name, offset, length)
+
+    backend = Waiting()
+    for info in original.list(""):
+        backend.put(info.name, original.get(info.name))
+    report = opened(backend).check(read_data=True)
+    assert report.packs_read > 1
+    assert backend.together.is_set()
 
 
 def test_damaged_trailers_are_found_by_a_full_check(original: MemoryBackend) -> None:

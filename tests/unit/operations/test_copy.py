@@ -13,14 +13,16 @@ import holdfast
 from holdfast.backend import Backend, Faulty, MemoryBackend, NoFault
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
-from holdfast.model.content import iter_items, list_blobs
+from holdfast.model.content import blob_ids, iter_items, list_blobs
 from holdfast.model.node import NodeType
 from holdfast.model.snapshot import Snapshot, encode_snapshot
 from holdfast.model.walk import file_content, walk
 from holdfast.operations.copy.known import KnownIds
+from holdfast.operations.copy.transplant import Transplant
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.ids import BlobId, SnapshotId
-from holdfast.store import Settings, Store, create_store
+from holdfast.progress import Progress
+from holdfast.store import BlobSet, Settings, Store, create_store
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF, SETTINGS, new_store, reopened
 from holdfast.testing.trees import (
     Entry,
@@ -254,6 +256,59 @@ def test_a_second_copy_sends_and_reads_only_what_is_new(kind: str, tmp_path: Pat
     sent = sum(info.size for info in target.backend.list("data/") if info.name not in there)
     assert new_bytes < sent < new_bytes + trees
     assert restored(target, copied.id, tmp_path / "x") == expected(after)
+
+
+@kinds
+def test_what_an_earlier_copy_has_lost_is_sent_again(kind: str, tmp_path: Path) -> None:
+    """Its directories are all there; a file that they name is not."""
+    source = new_store()
+    commit(source, sample())
+    target = KINDS[kind](source)
+    repository(source).copy(repository(target))
+    for pack in data_packs(target):
+        target.backend.delete(pack)
+    repository(reopened(target.backend)).repair_index(dry_run=False)
+    commit(source, sample(), 2 * 10**18)
+    result = repository(source).copy(repository(reopened(target.backend)))
+    assert (len(result.copied), result.skipped) == (1, 1)
+    after = reopened(target.backend)
+    assert restored(after, "latest", tmp_path / "x") == expected(sample())
+
+
+def test_what_is_missing_can_be_told_before_anything_is_copied() -> None:
+    """So that other processes can begin with it."""
+    source, target = new_store(), new_store()
+    snapshot = commit(source, sample())
+    with source.loader() as here, target.loader() as there, target.writer({}) as writer:
+        table = target.catalog.load()
+        transplant = Transplant(
+            here, there, writer, KnownIds(), lambda: BlobSet(table), Progress(None)
+        )
+        seen = BlobSet(source.catalog.refresh())
+        missing = [each.blob for each in transplant.missing(snapshot.tree, None, seen)]
+        blobs = {
+            blob
+            for _, node in walk(snapshot.tree, here)
+            if node.type == NodeType.FILE
+            for blob in blob_ids(file_content(node), here)
+        }
+        assert len(missing) == len(set(missing)) > 30
+        assert set(missing) <= blobs
+        assert list(transplant.missing(snapshot.tree, None, seen)) == []
+        transplant.run(snapshot.tree, None)
+        again = BlobSet(source.catalog.refresh())
+        assert list(transplant.missing(snapshot.tree, None, again)) == []
+
+
+@kinds
+def test_a_copy_says_what_it_was_copied_from(kind: str) -> None:
+    """Whatever version makes the next copy finds it by that name."""
+    source = new_store()
+    original = commit(source, sample())
+    target = KINDS[kind](source)
+    repository(source).copy(repository(target))
+    (copied,) = repository(target).snapshots()
+    assert copied.how["copied"] == (original.tree, copied.tree)
 
 
 def test_a_copy_reads_nothing_of_a_file_that_the_target_has() -> None:

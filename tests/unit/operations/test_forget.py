@@ -13,6 +13,7 @@ from holdfast.model.retention import RetentionPolicy
 from holdfast.model.select import GroupKey
 from holdfast.model.snapshot import Hold, Snapshot
 from holdfast.operations.forget import ForgetOptions, ForgetPlan, judge, pick
+from holdfast.operations.undelete import ForgottenSnapshot
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.layouts import snapshot_of
 
@@ -73,3 +74,10 @@ def test_what_is_dated_in_the_future_is_not_left() -> None:
     known = [numbered(1), replace(numbered(2), time_ns=4_000_000_000 * 10**9)]
     with pytest.raises(UsageError, match="last snapshot"):
         pick(known[:1], known, options())
+
+
+def test_a_forgotten_snapshot_says_when_it_was() -> None:
+    forgotten = ForgottenSnapshot(numbered(1), 1_700_000_000_000_000_000)
+    assert forgotten.dict() == {
+        "snapshot": numbered(1).dict(), "forgotten": "2023-11-14T22:13:20+00:00",
+    }  # fmt: skip

@@ -69,6 +69,19 @@ def test_what_was_forgotten_is_read_again(monkeypatch: pytest.MonkeyPatch) -> No
     assert blobs.loaded.count(blobs.add(b"needle")) == 2
 
 
+@pytest.mark.parametrize(("lines", "reads"), [(3000, 1), (5000, 2)])
+def test_only_so_many_lines_of_a_file_are_remembered(
+    monkeypatch: pytest.MonkeyPatch, lines: int, reads: int
+) -> None:
+    """About a megabyte: the memory that a search takes has a bound."""
+    monkeypatch.setattr("holdfast.operations.grep.search.BATCH_FILES", 1)
+    blobs = MemoryBlobs()
+    layout: Layout = dict.fromkeys((b"a", b"b"), b"needle\n" * lines)
+    found = search(blobs, stored(blobs, layout), "needle")
+    assert sum(1 for _ in found) == 2 * lines
+    assert found.counts.contents == reads
+
+
 def test_a_file_with_other_metadata_is_the_same_content() -> None:
     blobs = MemoryBlobs()
     trees = [

@@ -36,13 +36,18 @@ def id_of(store: Store, content: bytes) -> BlobId:
     return BlobId(keyed(blob_key(store.keys, Kind.DATA), content))
 
 
-def stored(store: Store, *blobs: tuple[BlobId, bytes], told: bool = True) -> PackInfo:
-    """A pack of one segment that says of each of these that it is the blob of that id."""
+def payload(*blobs: tuple[BlobId, bytes]) -> Payload:
     data = b"".join(content for _, content in blobs)
-    payload = Payload(
-        data, Codec.RAW, len(data), [id_ for id_, _ in blobs], [len(each) for _, each in blobs]
-    )
-    info, raw = build_pack(Kind.DATA, [payload], store.keys, new_session_id(), random_bytes(32))
+    ids, lengths = [id_ for id_, _ in blobs], [len(content) for _, content in blobs]
+    return Payload(data, Codec.RAW, len(data), ids, lengths)
+
+
+def stored(
+    store: Store, *blobs: tuple[BlobId, bytes], told: bool = True, apart: bool = False
+) -> PackInfo:
+    """A pack that says of each of these that it is the blob of that id; in one segment or apart."""
+    payloads = [payload(each) for each in blobs] if apart else [payload(*blobs)]
+    info, raw = build_pack(Kind.DATA, payloads, store.keys, new_session_id(), random_bytes(32))
     store.backend.put(object_name(info.name), bytes(raw))
     if told:
         put_index(store.backend, store.keys, [info])
@@ -133,6 +138,23 @@ def test_what_is_readable_in_a_condemned_pack_is_not_lost(backend: MemoryBackend
     with reopened(backend).writer(ABOUT) as writer:
         assert writer.has([right])
     backend.delete(object_name(condemned.name))
+    with reopened(backend).loader() as loader:
+        assert loader.load(right) == GOOD
+
+
+def test_a_bad_copy_of_what_only_a_pack_itself_tells_of_is_not_relied_upon(
+    backend: MemoryBackend,
+) -> None:
+    store = new_store(backend)
+    right, other = id_of(store, GOOD), id_of(store, OTHER)
+    half = stored(store, (right, GOOD), (other, OTHER), told=False, apart=True)
+    damaged(backend, half.name, half.segments[1].offset + 3)
+    bad = stored(store, (right, WRONG))
+    repaired = opened(backend).repair_packs([half.name], dry_run=False)
+    counts = {each.pack: (each.salvaged, each.lost) for each in repaired.packs}
+    assert counts == {object_name(half.name): (1, 1), object_name(bad.name): (1, 0)}
+    for pack in store.condemned():
+        backend.delete(object_name(pack))
     with reopened(backend).loader() as loader:
         assert loader.load(right) == GOOD
 

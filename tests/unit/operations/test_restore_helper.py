@@ -14,12 +14,14 @@ import pytest
 
 from holdfast.backend import LocalBackend
 from holdfast.filesystem.newfile import plain_file
+from holdfast.filesystem.target import TemporaryNames
 from holdfast.model.tree import load_directory
 from holdfast.operations.restore import Action, Overwrite, RestoreOptions, restore
 from holdfast.operations.restore import helper as subject
 from holdfast.operations.restore.helper import Folder, Helper, Task
+from holdfast.operations.restore.worker import Worker
 from holdfast.primitives.ids import BlobId
-from holdfast.store import Loader, Store, Writer
+from holdfast.store import Loader, PlanReader, Store, Writer
 from holdfast.testing.repositories import new_store, reopened
 from holdfast.testing.trees import Entry, directory, expected, file, observed, save_tree, symlink
 
@@ -282,6 +284,27 @@ def test_another_directory_in_its_place_is_left_alone(
     for place in (target, target.parent / "aside"):
         if place.exists():
             assert not any(path.is_file() for path in place.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("parent", "is_left"), [(os.getppid(), True), (None, False)], ids=["here", "elsewhere"]
+)
+def test_a_number_of_another_file_system_is_another_directory_on_one_machine(
+    target: Path, loader: Loader, root: BlobId, *, parent: int | None, is_left: bool
+) -> None:
+    """Another machine has other numbers for the same file system."""
+    names, device, inode = folder_of(target / "0", b"0")
+    task = task_for(loader, root, [(names, device + 1, inode)])
+    access = loader.access()
+    assert access is not None
+    reader = PlanReader.of_access(access)
+    worker = Worker(reader, os.open(target, os.O_RDONLY), TemporaryNames(), parent)
+    left = worker.do(task)
+    worker.close()
+    reader.close()
+    assert sorted(left) == (list(range(20)) if is_left else [])
+    written = sorted(path.name for path in (target / "0").iterdir() if path.is_file())
+    assert written == ([] if is_left else sorted(str(number) for number in range(20)))
 
 
 def test_what_fails_is_left(helper: Helper, target: Path, loader: Loader, root: BlobId) -> None:

@@ -134,3 +134,27 @@ def test_those_who_wait_for_a_holder_get_it_or_become_it() -> None:
     for thread in threads:
         thread.join()
     assert got == [None, holder, holder]
+
+
+@pytest.mark.fault(6)
+def test_an_interrupt_while_it_waits_for_its_threads_ends_it_all_the_same() -> None:
+    """A join that an interrupt ended is not done again: it might never return."""
+    go = threading.Event()
+    piece, second = Piece(go), Piece()
+    joined: list[str] = []
+
+    def interrupted() -> None:
+        joined.append("once")
+        go.set()
+        raise KeyboardInterrupt
+
+    pool = Pool(workers=1)
+    pool.__enter__()
+    pool.submit(piece)
+    piece.begun.wait()
+    pool.submit(second)
+    pool._threads[0].join = interrupted  # type: ignore[assignment,method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        pool.__exit__(None, None, None)
+    assert joined == ["once"]
+    assert piece.closed == 1

@@ -119,6 +119,19 @@ def test_unchanged_directories_keep_their_ids_and_no_data_is_stored(bench: Bench
     assert sum(map(len, new)) < sum(map(len, old))
 
 
+def test_of_what_stays_as_it_is_nothing_is_told_to_be_gone(bench: Bench) -> None:
+    (row,) = bench.repo.rewrite("latest", exclude="*.none").snapshots
+    assert row.dict() == {
+        "snapshot_id": bench.first.id,
+        "new_snapshot_id": None,
+        "changed": False,
+        "files_removed": 0,
+        "bytes_removed": 0,
+        "forgotten": False,
+        "kept": "",
+    }
+
+
 def test_metadata_is_changed_and_the_tree_stays(bench: Bench) -> None:
     when = datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
     after = one(

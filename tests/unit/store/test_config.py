@@ -17,7 +17,7 @@ from holdfast.store.config import (
     decode_sealed,
     encode_config,
 )
-from holdfast.store.envelope import ObjectType, seal_object
+from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.keys import Keys, with_checksum
 from holdfast.store.objects import config_number
 from holdfast.testing.repositories import SETTINGS, copied, new_store, reopened
@@ -53,6 +53,18 @@ def config(
 
 def decoded(data: bytes, name: str = NAME) -> Settings:
     return decode_sealed(name, decode_plain(name, data), KEYS).settings
+
+
+def test_what_is_sealed_in_a_config() -> None:
+    for predecessor in (None, b"p" * 32):
+        plain = decode_plain(NAME, encode_config(0, KEYS, SETTINGS, 5, predecessor))
+        record = codec.unpack(open_object(ObjectType.CONFIG, KEYS, NAME, plain.sealed))
+        assert record == {
+            **SEALED,
+            "created": 5,
+            "plain": plain.raw,
+            "predecessor": predecessor,
+        }
 
 
 @pytest.mark.parametrize("params", PROFILES.values())
@@ -129,6 +141,16 @@ def test_another_version_is_refused(version: int) -> None:
 def test_a_feature_that_reading_needs_is_named() -> None:
     with pytest.raises(UnsupportedRepository, match="signatures"):
         decode_plain(NAME, config({**PLAIN, "read": ["signatures"]}))
+
+
+def test_features_that_nobody_sealed_are_told_as_any_terminal_can_show_them() -> None:
+    odd = ["\x1b[2J", "a\nb"]
+    with pytest.raises(UnsupportedRepository) as caught:
+        decode_plain(NAME, config({**PLAIN, "read": odd}))
+    assert str(caught.value).isprintable()
+    assert all(
+        each.isprintable() for each in decode_plain(NAME, config({**PLAIN, "write": odd})).write
+    )
 
 
 def test_compatible_features_and_unknown_fields_are_ignored() -> None:

@@ -134,3 +134,21 @@ def test_the_salt_takes_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     names = (NAME, NAME.replace("0", "1"), NAME)
     salts = {seal_object(ObjectType.SESSION, KEYS, each, b"x")[16:48] for each in names}
     assert len(salts) == 2
+
+
+@pytest.mark.format("F10")
+def test_the_names_of_the_types() -> None:
+    """A key is of a name; two types of one number would be one."""
+    assert [type_.name for type_ in ObjectType] == [
+        "INDEX",
+        "SNAPSHOT",
+        "SESSION",
+        "CONDEMNED",
+        "ABORTED",
+        "CONFIG",
+        "FORGOTTEN",
+        "LABEL",
+        "EPOCH",
+        "SLOT",
+        "ANCHOR",
+    ]

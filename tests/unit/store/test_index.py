@@ -25,6 +25,7 @@ from holdfast.store.index import (
     SEGMENT_ROW,
     decode_index,
     encode_index,
+    prefixes,
     read_head,
     uint32s,
 )
@@ -295,3 +296,8 @@ def test_what_makes_no_sense_is_damage(data: bytes) -> None:
 def test_numbers_are_little_endian(numbers: list[int]) -> None:
     data = b"".join(number.to_bytes(4, "little") for number in numbers)
     assert uint32s(data).tolist() == numbers
+
+
+def test_prefixes_are_in_the_order_of_the_ids() -> None:
+    ids = [bytes([number, 255 - number]) + bytes(30) for number in range(256)]
+    assert list(prefixes(b"".join(ids))) == [int.from_bytes(each[:8], "big") for each in ids]

@@ -18,7 +18,7 @@ from holdfast.errors import (
     WrongPassword,
 )
 from holdfast.overrides import override
-from holdfast.primitives.kdf import KdfParams
+from holdfast.primitives.kdf import KDF_PROFILES, KdfParams
 from holdfast.store import Keyring, Maker, Store, open_recovered, open_store, slots
 from holdfast.store.config import encode_config
 from holdfast.store.keys import with_checksum
@@ -321,6 +321,7 @@ def test_without_slots_the_recovery_key_opens_and_a_password_is_added(
     recovery = recovery_of(backend)
     lose(backend, "keys/")
     store = recovered(backend, recovery)
+    assert ring_of(store).usual_price() == KDF_PROFILES["default"]
     with store.writer({}):
         pass
     ring_of(store).add("second", QUICK_KDF)
@@ -372,5 +373,6 @@ def test_a_recovery_key_alone_makes_no_repository(backend: MemoryBackend) -> Non
 
 def test_what_is_lost_is_told_with_the_way_out(backend: MemoryBackend) -> None:
     lose(backend, "keys/")
-    with pytest.raises(DamagedRepository, match="recovery key"):
+    with pytest.raises(DamagedRepository, match="recovery key") as caught:
         opened(backend)
+    assert caught.value.object == "keys/"

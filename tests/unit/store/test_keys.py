@@ -80,6 +80,20 @@ def test_two_slots_of_one_password_have_nothing_in_common(slot: bytes) -> None:
     )
 
 
+def test_what_a_password_was_stretched_to_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[bytearray] = []
+
+    def remembered(*arguments: object) -> bytearray:
+        used.append(stretch(*arguments))  # type: ignore[arg-type]  # as it was called
+        return used[-1]
+
+    monkeypatch.setattr("holdfast.store.slots.stretch", remembered)
+    data = seal_slot(NAME, KEYS, PASSWORD, QUICK_KDF, 1)
+    assert open_slot(NAME, data, KEYS.repository, PASSWORD) == KEYS
+    assert open_slot(NAME, data, KEYS.repository, "another") is None
+    assert used == [bytearray(64)] * 3
+
+
 def test_keys_do_not_show_themselves() -> None:
     text = repr(KEYS)
     assert "dedup" not in text

@@ -569,6 +569,18 @@ def test_reading_ahead_keeps_its_distance() -> None:
                 assert len(loader._later) == max(0, len(blobs) - number - 1 - AHEAD)
 
 
+def test_what_is_left_out_makes_room() -> None:
+    backend = MemoryBackend()
+    blobs = saved(new_store(backend), *(bytes([number]) * 2_000_000 for number in range(40)))
+    with reader(backend) as loader:
+        loader.prefetch(blobs)
+        for count in (AHEAD, 2 * AHEAD):
+            loader.leave_out(blobs[:count])
+            with loader._lock:
+                assert len(loader._ahead) == AHEAD
+                assert len(loader._later) == len(blobs) - count - AHEAD
+
+
 def test_a_view_outlives_what_is_read_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = MemoryBackend()
     contents = [bytes([number]) * 900_000 for number in range(40)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from holdfast.primitives.hashing import digest
@@ -83,12 +83,13 @@ NUMBERS = st.sets(st.integers(0, 20))
 
 
 @given(
-    packs=st.lists(NUMBERS, min_size=1, max_size=4),
+    packs=st.lists(NUMBERS, max_size=4),
     later=st.lists(NUMBERS, max_size=3),
     marked=NUMBERS,
     leave=st.sets(st.integers(0, 6)),
     removed=st.sets(st.integers(0, 6)),
 )
+@example(packs=[], later=[{1}], marked={1}, leave=set(), removed=set())
 def test_what_is_lacking_is_in_no_pack_that_counts(
     packs: list[set[int]],
     later: list[set[int]],

@@ -259,6 +259,20 @@ def test_short_raw_segments_hold_no_whole_buffers() -> None:
     run.packer.close()
 
 
+def test_packs_that_are_not_full_are_stored_when_asked_and_once() -> None:
+    run = Run()
+    run.submit(b"blob")
+    run.submit(b"tree", kind=Kind.TREE)
+    while run.packer._in_flight:
+        run.packer._wait()
+    assert run.stored == []
+    run.packer.store_open()
+    assert run.contents() == [b"blob", b"tree"]
+    run.packer.flush()
+    run.packer.close()
+    assert len(run.stored) == 2
+
+
 def test_nothing_is_begun_after_the_end() -> None:
     run = Run()
     run.submit(b"blob")

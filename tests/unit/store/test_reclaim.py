@@ -268,6 +268,32 @@ def test_what_belongs_to_nothing_is_swept(place: Place) -> None:
         assert place.names("labels/") == labels
 
 
+class HidingOne(MemoryBackend):
+    """A storage whose listings lack one object."""
+
+    hidden = ""
+
+    @override
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return (info for info in super().list(prefix) if info.name != self.hidden)
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("folder", ["sessions", "snapshots", "forgotten"])
+def test_a_label_stays_whose_owner_listings_lack(folder: str) -> None:
+    backend = HidingOne()
+    reclaim = new_store(backend).reclaim({}, SILENCE)
+    label = f"labels/{'a' * 32}/{random_name()}"
+    backend.put(label, b"")
+    backend.hidden = f"{folder}/{'a' * 32}"
+    backend.put(backend.hidden, b"")
+    reclaim.sweep()
+    assert [info.name for info in backend.list("labels/")] == [label]
+    backend.delete(backend.hidden)
+    reclaim.sweep()
+    assert list(backend.list("labels/")) == []
+
+
 def test_forgotten_snapshots_are_purged(place: Place) -> None:
     place.backend.put("forgotten/" + "f" * 32, b"")
     place.backend.put("forgotten/" + "e" * 32, b"")

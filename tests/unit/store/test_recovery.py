@@ -35,6 +35,15 @@ def test_what_is_printed_comes_back() -> None:
         assert decode_recovery(encode_recovery(recovery)) == recovery
 
 
+@pytest.mark.parametrize(
+    ("number", "shown", "check"),
+    [(1, " 1", "WP6GY6"), (32, "32", "SRBC8F"), (33, "33", "J6W754"), (999, "999", "HWAG32")],
+)
+def test_what_is_on_paper_is_read_for_ever(number: int, shown: str, check: str) -> None:
+    line = f"{shown}  000G 40R4 0M30 E209 185G R38E 1W81 24GK  {check}"
+    assert _encode_line(number, bytes(range(20))) == line
+
+
 def test_a_gap_in_the_older_keys_ends_them() -> None:
     keys = replace(ROTATED, older={2: b"2" * 32, 0: b"0" * 32})
     found = decode_recovery(encode_recovery(replace(RECOVERY, keys=keys)))

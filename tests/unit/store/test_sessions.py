@@ -12,6 +12,7 @@ from holdfast.primitives import codec
 from holdfast.store.envelope import ObjectType, open_object, seal_object
 from holdfast.store.session import Session
 from holdfast.store.sessions import (
+    SessionInfo,
     clear_session,
     expire_session,
     list_reclaims,
@@ -23,6 +24,22 @@ KEYS = new_store().keys
 ID = "1" * 32
 NAME = f"sessions/{ID}"
 PACK = "ab" * 32 + "-01234567"
+
+
+def test_a_session_of_which_nothing_is_known() -> None:
+    assert SessionInfo(id=ID) == SessionInfo(
+        id=ID,
+        kind="",
+        host="",
+        user="",
+        process=0,
+        program="",
+        started_ns=0,
+        beats=0,
+        last_ns=0,
+        objects=(),
+        problem="",
+    )
 
 
 class Remote(MemoryBackend):

@@ -40,6 +40,14 @@ def test_silence_goes_on_in_the_next_run(tmp_path: Path) -> None:
     assert second.see("gone", 1) == 0
 
 
+def test_what_was_seen_is_nobody_elses_business(tmp_path: Path) -> None:
+    seen = Sightings(tmp_path, KEYS, ManualClock())
+    seen.save({})
+    folder = tmp_path / KEYS.repository.hex()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600]
+
+
 def test_a_sign_of_life_between_two_runs_counts(tmp_path: Path) -> None:
     clock = ManualClock()
     first = Sightings(tmp_path, KEYS, clock)

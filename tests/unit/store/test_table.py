@@ -316,6 +316,26 @@ def test_merging_keeps_every_row_of_equal_ids() -> None:
     assert sorted(run.place(row)[0] for row in range(run.rows)) == [*range(5), *range(10, 15)]
 
 
+def test_more_rows_of_one_id_than_are_merged_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.store.columns.PART_ROWS", 4)
+    blob, other = b"a" * 32, b"b" * 32
+    rows = [(blob, (at, 0, 10)) for at in range(11)]
+    found = rows_of(merge([columns(*rows, (other, (1, 2, 3))), columns(*rows[:6])]))
+    assert [each for each, _ in found] == [blob] * (len(found) - 1) + [other]
+    assert set(found) == {*rows, (other, (1, 2, 3))}
+
+
+def test_the_place_of_a_blob_is_the_first_that_was_told() -> None:
+    found = Table()
+    blob = BlobId(b"a" * 32)
+    for number in range(3):
+        found.add_pack(pack(number, [blob]))
+    place = found.place(blob)
+    assert place is not None
+    assert found.segment(place[0]) == found.locate(blob)[0]._replace(offset=0, length=0)
+    assert found.pack(found.locate(blob)[0].pack).name == pack(0, []).name
+
+
 PLACES = st.tuples(st.integers(0, 3), st.integers(0, 1), st.just(10))
 
 

@@ -90,7 +90,7 @@ def test_listings(fs: SnapshotFileSystem) -> None:
     assert fs.ls("text.csv", detail=False) == ["text.csv"]
     assert fs.ls("text.csv") == [fs.info("text.csv")]
     for folder in ("", "sub", "dir link"):
-        assert fs.ls(folder) == [fs.info(name) for name in fs.ls(folder, detail=False)]
+        assert fs.ls(folder) == [fs.info(str(name)) for name in fs.ls(folder, detail=False)]
     assert fs.ls("hollow") == []
     for about in infos(fs):
         assert about == fs.info(str(about["name"]))
