@@ -8,12 +8,16 @@ WORKERS ?= auto
 TESTS ?= tests
 SEEDS ?= 10000
 FIRST ?= 0
+TARGETS ?=
+SAMPLE ?= 200
+SEED ?= 0
+MODULES ?= model store operations
 
 # mkdocs-material advertises its successor on every build; docs/adr/0005-dependencies.md answers.
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers simulate thrash soak reliability check bench bench-targets bench-quick bench-kernels bench-stores notebooks docs lock clean
+.PHONY: help demo test test-servers simulate thrash fuzz soak mutants reliability check bench bench-targets bench-quick bench-kernels bench-stores notebooks docs lock clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,9 +39,15 @@ simulate: $(READY)  ## run the engine in random interleavings (SEEDS=10000 FIRST
 thrash: $(READY)  ## kill -9 real processes on one repository (MINUTES=60)
 	$(BIN)/python -m tests.soak.thrash --minutes $(or $(MINUTES),60)
 
+fuzz: $(READY)  ## try odd inputs on all that parses (MINUTES=10 SEED=0 TARGETS=tree)
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) --seed $(SEED) $(TARGETS)
+
 soak: $(READY)  ## run the tests that take many minutes
 	$(BIN)/pytest -m soak --timeout 0 --capture=no $(TESTS)
 	$(BIN)/pytest -m 'hypothesis and not soak' --hypothesis-profile=full --timeout 0 $(TESTS)
+
+mutants: $(READY)  ## put mistakes into the code: a test must fail for each (SAMPLE=200 SEED=0 MODULES=...)
+	$(BIN)/python -m tests.mutation --modules $(MODULES) --sample $(SAMPLE) --seed $(SEED)
 
 reliability: $(READY)  ## write docs/reliability.md from the catalogue of faults and the tests
 	$(BIN)/python -m tests.faults.page

@@ -5,6 +5,7 @@
     HoldfastError
      ├── UsageError               an argument or option makes no sense
      ├── SourceError              nothing could be backed up: no source exists, the command failed
+     ├── OutOfResources           this process may open no more files, or there is no memory left
      ├── SnapshotNotFound         no snapshot matches
      ├── AmbiguousSnapshot        an id prefix matches several
      ├── PathNotFound             the snapshot has no such path
@@ -28,7 +29,8 @@
 
 A source file that cannot be read is not an error of this tree: it is data in the result
 (`BackupResult.errors`), so that one bad file never ends a backup and a failing repository is
-never mistaken for one.
+never mistaken for one. Nor is a shortage of this process (`OutOfResources`): whatever else would
+be left out because of it could not be known.
 """
 
 from __future__ import annotations
@@ -48,6 +50,14 @@ class UsageError(HoldfastError):
 
 class SourceError(HoldfastError):
     """Nothing could be backed up, so no snapshot was made."""
+
+
+class OutOfResources(HoldfastError):
+    """This process may open no more files, or the system has no memory left.
+
+    That says nothing of the file that was to be read, so it is no item in a result: what was to be
+    made would miss files that are all right.
+    """
 
 
 class SnapshotNotFound(HoldfastError):

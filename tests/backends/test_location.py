@@ -154,6 +154,7 @@ def test_a_password_in_a_location_is_refused_and_not_repeated(location: str) -> 
         "://x",
         "simplecache::memory://x",
         "memory://x::zip://y",
+        "s3://buck[et/prefix",
     ],
 )
 def test_locations_that_make_no_sense(

@@ -67,9 +67,12 @@ CATALOGUE = (
     Row(
         6,
         "an interrupt, or no memory left, in any thread",
-        "SIGINT, SIGTERM and SIGHUP to real processes; exceptions at every operation and in "
-        "workers; limits on memory and descriptors",
-        "no snapshot, no session, no thread is left; the exit code is 130 for a signal",
+        "SIGINT, SIGTERM and SIGHUP to real processes at every step of every command; exceptions "
+        "at every operation and in workers; limits on memory and descriptors for every command",
+        "no snapshot, no session, no thread is left; the exit code is 130 for a signal; what there "
+        "is too little of is an error, never a file that cannot be read nor damage",
+        "Python itself waits for ever when memory ends in the very moment in which it starts a "
+        "thread, and a library that is refused memory may end the process; nothing is harmed.",
     ),
     Row(
         7,
@@ -132,16 +135,16 @@ CATALOGUE = (
     Row(
         16,
         "the disk of the repository is full, or a quota is used up, and has room again",
-        "small file systems that are filled; `ENOSPC` and `EDQUOT` at each put",
+        "small file systems that are filled, under every command that writes; `ENOSPC` and "
+        "`EDQUOT` at each put",
         "`StorageFull`, never an unreadable file; no partial object; a prune gives room back",
     ),
     Row(
         17,
-        "the disk of the local cache is full",
+        "the disk of the local cache, or of temporary files, is full",
         "small file systems that are filled",
-        "all works without the cache, with a warning; no half cache is left",
-        "Work that needs space elsewhere (scratch restores of drills) fails as a restore does; "
-        "it is tried with a target that is full, not with a full /tmp.",
+        "all works without the cache, with a warning; no half cache is left; a drill and a restore "
+        "on trial say that there is no room, and leave nothing there",
     ),
     Row(
         18,
@@ -178,7 +181,8 @@ CATALOGUE = (
     Row(
         23,
         "the repository may only be read",
-        "file permissions, a read-only mount, a policy of the proxy, a backend that only reads",
+        "file permissions, a read-only mount under every command, a policy of the proxy, a "
+        "backend that only reads",
         "reading works and writes nothing; a backup fails at its first write",
     ),
     Row(
@@ -204,7 +208,8 @@ CATALOGUE = (
     Row(
         27,
         "a backup is suspended for days and goes on, with and without its session",
-        "SIGSTOP to a real process; at each operation, others prune while its clock stands still",
+        "SIGSTOP to real processes, at every step of commands, for days; at each operation, others "
+        "prune while its clock stands still",
         "a whole snapshot, or `SessionLost`",
     ),
     Row(
@@ -252,7 +257,8 @@ CATALOGUE = (
         34,
         "a hostile tree: names that lead elsewhere, links in the way, directories swapped for "
         "links while it is restored",
-        "made by hand; a thread that swaps as fast as it can",
+        "made by hand; a swap before each system call of a restore, by root and by somebody else; "
+        "a thread or process that swaps as fast as it can",
         "nothing outside the target is touched; what is refused is reported, the rest restored",
         "Names that only Windows finds special (`CON`, `C:x`, a trailing dot) are names like "
         "others here: holdfast restores on POSIX systems.",
@@ -267,15 +273,16 @@ CATALOGUE = (
     Row(
         36,
         "files and directories that cannot be read: permissions, a failing disk, stale mounts",
-        "permissions; system calls made to fail by strace; files of `/proc`",
-        "the rest is backed up, the item is named with its error, the exit code is 3",
-        "`ESTALE` and `ENOTCONN` are given by the opener of a file in the test: no network file "
-        "system is mounted.",
+        "permissions; system calls made to fail by strace; files of `/proc`; a real FUSE file "
+        "system whose server is killed before or during a backup, or answers `ESTALE` and others",
+        "the rest is backed up, the item is named with its error, the exit code is 3; the next "
+        "backup reads what was missing",
+        "No NFS or SMB is mounted: FUSE gives their errors.",
     ),
     Row(
         37,
         "a file changes, is replaced or vanishes between listing, opening and reading",
-        "the change is made at each of these moments",
+        "one of many changes is made before each system call of a backup, for good or for a while",
         "it is read again, in the end marked as changed; what is stored is what was read; what "
         "vanished is left out",
     ),
@@ -331,11 +338,13 @@ CATALOGUE = (
     Row(
         45,
         "pipes, sockets, devices, `/proc` and hanging file systems in the source",
-        "made by hand; `/proc` of this machine",
+        "made by hand; `/proc` of this machine; a FUSE file system that does not answer",
         "what is no file is not opened for reading; a file that says that it is empty, as those of "
         "`/proc` do, is read all the same; `--one-file-system` leaves others out",
-        "A file system that hangs holds up the backup until it answers or the process is killed: "
-        "there is no time limit for a file.",
+        "A file system that hangs holds up the backup, and also the signals that are to end it, "
+        "until it answers or is unmounted by force: a system call that waits cannot be given up, "
+        "so there is no time limit for a file. A kill does no harm, and ends at once what waits "
+        "for data; what waits for the answer to another question, the kernel keeps.",
     ),
     Row(
         46,
@@ -352,19 +361,19 @@ CATALOGUE = (
     Row(
         48,
         "targets with files that cannot be changed, or directories in the way, or no space",
-        "flags, permissions, small file systems",
+        "flags, permissions, small file systems; a FUSE file system that refuses what FAT and SMB "
+        "refuse: owners, modes, times, attributes, links, pipes, names",
         "reported for each, and the rest restored",
-        "FAT and SMB are not mounted, as the systems that tests run on may not have them: owners, "
-        "modes, times, attributes and names that a target refuses are tried one by one.",
+        "FAT and SMB themselves are not mounted, as the systems that tests run on may not have "
+        "them.",
     ),
     Row(
         49,
         "the source is suddenly not there, or empty",
         "a file system is unmounted; sources are removed",
-        "a source that is missing is an error; an empty one is a snapshot, of which `anomalies` "
-        "tells; earlier snapshots stay, at least one of the group whatever the rules",
-        "A mount point that is empty is backed up as an empty directory: the backup itself does "
-        "not warn of it.",
+        "a source that is missing is an error; one in which no file is left is a snapshot, of "
+        "which the backup warns and `anomalies` tells; earlier snapshots stay, at least one of the "
+        "group whatever the rules",
     ),
     Row(
         50,

@@ -308,7 +308,7 @@ def test_checking_beside_others(place: Place) -> None:
         report = at.open(backend).check(read_data=True)
         assert report.valid, report.findings
 
-    for other in (Place.prune, back_up_what_goes):
+    for other in (Place.prune, back_up_what_goes, forget_and_prune):
         for _, failure in at_each_operation(place, check, other):
             assert failure is None
 

@@ -137,6 +137,33 @@ def test_two_schedulers_on_one_workspace_the_second_says_who_has_it(tmp_path: Pa
         assert scheduler.run_pending() == []
 
 
+@pytest.mark.fault(6)
+def test_a_terminal_that_goes_away_stops_the_scheduler_unless_that_is_to_be_ignored(
+    tmp_path: Path,
+) -> None:
+    def begun() -> subprocess.Popen[str]:
+        process = started("holdfast", "scheduler", "run", HOLDFAST_STATE_DIR=str(tmp_path))
+        assert process.stdout is not None
+        assert "the scheduler runs" in process.stdout.readline()
+        return process
+
+    process = begun()
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60) == ("the scheduler has stopped\n", "")
+    assert process.returncode == 0
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does, and children inherit
+    try:
+        process = begun()
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60) == ("the scheduler has stopped\n", "")
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]])
 def test_a_signal_stops_the_scheduler_and_what_it_runs_within_the_stated_time(
     tmp_path: Path, signals: list[signal.Signals]

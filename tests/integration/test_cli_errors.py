@@ -38,6 +38,7 @@ def error_of(document: dict[str, object]) -> dict[str, object]:
         (["list", "--days", "many"], {}, 2, "BadParameter"),
         (["list", "--nonsense"], {}, 2, "NoSuchOption"),
         (["lst"], {}, 2, "UsageError"),
+        (["xyzzy"], {}, 2, "UsageError"),
         (["create", "nothing-there"], {}, 1, "SourceError"),
         (["browse"], {}, 1, "SnapshotNotFound"),
         (["init"], {}, 1, "RepositoryExists"),

@@ -118,6 +118,13 @@ def test_any_command_takes_the_recovery_key_in_place_of_a_password(cli: Cli) -> 
     assert "line 3" in wrong.err
 
 
+def test_a_recovery_key_that_others_can_read_is_warned_about(cli: Cli) -> None:
+    assert cli("key", "recovery", "-o", "key.txt").code == 0
+    assert "warning" not in cli("list", "--recovery-key", "key.txt").err
+    (cli.folder / "key.txt").chmod(0o640)
+    assert "chmod 600 key.txt" in cli("list", "--recovery-key", "key.txt").err
+
+
 def test_what_is_lost_is_put_back_with_the_recovery_key(cli: Cli) -> None:
     assert cli("key", "recovery", "-o", "key.txt").code == 0
     for file in [*(cli.folder / "repo/keys").iterdir(), cli.folder / "repo/config/0"]:

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,6 +228,34 @@ def test_parts_that_come_too_late_change_nothing(files: tuple[Path, Path], tmp_p
         late.set()
         assert len(parts) > 1
     assert tree(tmp_path / "target") == tree(files[0])
+
+
+@pytest.mark.fault(34)
+@pytest.mark.usefixtures("many_parts")
+@pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to, lambda at, _: os.mkfifo(at)])
+def test_a_file_swapped_before_its_parts_are_written(
+    files: tuple[Path, Path], tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    source, location = files
+    outside, target = tmp_path / "outside", tmp_path / "target"
+    outside.write_bytes(b"precious")
+
+    class Hostile(ThreadPoolExecutor):
+        @override
+        def submit(self, fn: object, /, *args: object, **named: object) -> Future[object]:  # type: ignore[override]
+            if isinstance(part := args[0], elsewhere.Part):
+                place = target / os.fsdecode(part.name)
+                with suppress(FileExistsError):
+                    place.rename(place.with_name(f"{place.name} aside"))
+                    plant(place, outside)
+            return super().submit(fn, *args, **named)  # type: ignore[arg-type]
+
+    with (
+        Hostile(2) as executor,
+        holdfast.open(location, password=PASSWORD, cache=False) as repo,
+    ):
+        assert not repo.restore(f"latest:{source}", target, executor=executor, verify=True).errors
+    assert outside.read_bytes() == b"precious"
 
 
 def test_a_cluster_without_workers_can_be_interrupted(

@@ -341,8 +341,14 @@ def test_damage_ends_the_answer_and_is_logged(
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("verb", ["serve", "webdav"])
-def test_the_command_serves_until_it_is_interrupted(place: Place, verb: str) -> None:
+@pytest.mark.fault(6)
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [("serve", signal.SIGINT), ("webdav", signal.SIGTERM), ("serve", signal.SIGHUP)],
+)
+def test_the_command_serves_until_it_is_interrupted(
+    place: Place, verb: str, number: signal.Signals
+) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "holdfast", verb, "--port", "0", "-s", f"latest:{place.inner}"],
         env={
@@ -361,6 +367,6 @@ def test_the_command_serves_until_it_is_interrupted(place: Place, verb: str) -> 
     client = Client(process.stdout.readline().partition(";")[0])
     basic = base64.b64encode(b"holdfast:secret").decode()
     assert client("GET", "/large.bin", Authorization=f"Basic {basic}").body == DATA
-    process.send_signal(signal.SIGINT if verb == "serve" else signal.SIGTERM)
+    process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "ended\n", "")

@@ -133,9 +133,8 @@ class LazyGroup(click.Group):
         names = [*COMMANDS, *_VERBS]
         if args[0] not in names:
             close = difflib.get_close_matches(args[0], names, n=1)
-            ctx.fail(
-                f"there is no command {args[0]!r}" + f": did you mean {close[0]!r}?" * bool(close)
-            )
+            meant = f": did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"there is no command {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
 
     @override

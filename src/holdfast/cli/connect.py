@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ import click
 import holdfast
 from holdfast import BackendError, RepositoryError, UsageError
 from holdfast.cli.deeds import Deeds
-from holdfast.cli.output import Output
+from holdfast.cli.output import Output, complain
 from holdfast.settings import (
     Config,
     PasswordSource,
@@ -119,7 +120,7 @@ class Connector:
         if self.recovery_key is not None:
             if password_file is not None:
                 raise UsageError("give either -p or --recovery-key")
-            text = _read_text(self.recovery_key)
+            text = _read_recovery_key(self.recovery_key)
             return lambda: self._opened(
                 location, "", lambda: holdfast.open(location, recovery_key=text, **how)
             )
@@ -323,13 +324,18 @@ def _asked(location: str, advice: str, *, confirm: bool = False) -> PasswordSour
     return PasswordSource(password=typed)
 
 
-def _read_text(file: str) -> str:
+def _read_recovery_key(file: str) -> str:
+    path = Path(file)
     try:
-        return Path(file).read_text("utf-8")
+        mode = path.stat().st_mode
+        text = path.read_text("utf-8")
     except UnicodeDecodeError:
         raise UsageError(f"{file}: not text") from None
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
+    if stat.S_ISREG(mode) and mode & 0o077:
+        complain("warning", f"recovery key {file} can be read by others: chmod 600 {file}")
+    return text
 
 
 def _has_terminal() -> bool:

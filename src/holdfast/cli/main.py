@@ -16,8 +16,10 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:
         print(f"holdfast {__version__}")
         return 0
-    from holdfast.cli.run import run  # click is not needed to tell the version
+    from holdfast import environment  # neither is needed to tell the version, nor is click
+    from holdfast.cli.run import run
 
+    environment.leave_no_core_dump()
     # Rows are made by the million, none of them in a cycle: looking for cycles that often is vain.
     gc.set_threshold(_OBJECTS, 20, 100)
     return run(sys.argv[1:])

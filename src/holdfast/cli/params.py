@@ -19,7 +19,7 @@ GroupKey: TypeAlias = Literal["host", "paths", "tags"]
 """What snapshots of one group have in common."""
 
 _GROUP_KEYS: dict[str, GroupKey] = {"host": "host", "paths": "paths", "tags": "tags"}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(?ai)([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGTP]?)(?:I?B)?")
 _POWERS = " KMGTP"
 _DATE_LENGTH = len("2026-11-21")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -118,6 +119,10 @@ def _failed(code: ExitCode, kind: str, message: str, output: Output) -> ExitCode
     return code
 
 
+_NO_THREAD = "can't start new thread"
+"""How Python says that the system refuses one; it has no exception of its own for that."""
+
+
 def _message(error: BaseException) -> str:
     match error:
         case HoldfastError() | CommandError():
@@ -128,6 +133,22 @@ def _message(error: BaseException) -> str:
             return f"{error.format_message()}\ntry '{path} --help'"
         case click.ClickException():
             return error.format_message()
+        case _:
+            return _unexpected(error)
+
+
+def _unexpected(error: BaseException) -> str:
+    """What is said of an error that is none of ours: the machine may have too little for us."""
+    match error:
+        case MemoryError():
+            return "there is not enough memory: free some, then run this again"
+        case OSError(errno=errno.EMFILE | errno.ENFILE | errno.ENOMEM | errno.EAGAIN):
+            return (
+                f"{error.strerror}: this process or this machine has too little to work with: end "
+                "other programs, or raise its limits (`ulimit -a` shows them), then run this again"
+            )
+        case RuntimeError(args=(str(text), *_)) if text.startswith(_NO_THREAD):
+            return f"{text}: too many processes run, or there is not enough memory"
         case _:
             advice = "a mistake of ours: run it again with --debug before the command to see where"
             return f"unexpected {type(error).__name__}: {error} ({advice})"

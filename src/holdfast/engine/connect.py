@@ -13,6 +13,7 @@ from holdfast.clock import SYSTEM_CLOCK, Clock
 from holdfast.engine.origin import host_name, user_name
 from holdfast.engine.password import PasswordCommand, find_password
 from holdfast.engine.repository import Repository
+from holdfast.engine.shielding import shielded
 from holdfast.errors import UsageError
 from holdfast.primitives.chunker import PROFILES, ChunkerParams
 from holdfast.primitives.compression import LEVELS, MAX_LEVEL, MIN_LEVEL
@@ -40,6 +41,7 @@ DEFAULT_PACK_SIZE = 16 << 20
 MIB = 1 << 20
 
 
+@shielded
 def init(  # noqa: PLR0913 - the public API's options
     location: str | os.PathLike[str],
     *,
@@ -134,6 +136,7 @@ def _settings(
     )
 
 
+@shielded
 def open(  # noqa: A001, PLR0913 - read as holdfast.open, with all its options
     location: str | os.PathLike[str],
     *,

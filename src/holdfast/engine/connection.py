@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from holdfast.clock import Clock
 from holdfast.closing import Closing
@@ -17,7 +17,11 @@ from holdfast.operations.labels import with_labels, with_own_labels
 from holdfast.overrides import override
 from holdfast.present import Rows, rows_of
 from holdfast.primitives.ids import BlobId, SnapshotId
+from holdfast.progress import Progress
 from holdfast.store import Store
+
+if TYPE_CHECKING:
+    from holdfast.operations.check import CheckOptions, CheckReport
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +134,34 @@ class Connection(Closing):
             return ordered(self._load_snapshots(store)[0], Filter())
         found = [self._found(name, store or self._store) for name in names]
         return list({each.id: each for each in found}.values())  # each once, whatever its names
+
+    def _checked(
+        self, names: Sequence[str] | None, options: CheckOptions, progress: Progress
+    ) -> CheckReport:
+        """Check what snapshots need, all of them when none is named; see `Repository.check`.
+
+        Snapshots may be forgotten and their data reclaimed while they are looked at. That is no
+        damage: when something is found, and some have gone, the others are looked at once more.
+        What is found again has another cause, however many go on being forgotten.
+        """
+        from holdfast.operations.check import check
+
+        chosen: list[Snapshot] | None = None
+        found: set[tuple[str, str]] = set()
+        while True:
+            store = self._store.afresh()
+            damaged: list[DamagedRepository] = []
+            if names is None:
+                chosen, damaged = self._load_snapshots(store)
+            elif not chosen:
+                chosen = self._chosen(names, store)  # which says so, if all of them have gone
+            report = check(store, chosen, damaged, options, progress)
+            there = set() if report.valid else store.snapshot_sizes().keys()
+            left = [snapshot for snapshot in chosen if snapshot.id in there]
+            before, found = found, {(each.kind, each.object) for each in report.errors}
+            if report.valid or found == before or len(left) == len(chosen):
+                return report
+            chosen = left
 
     def _named(self, name: str) -> tuple[Snapshot, bytes]:
         spec, path = parse_spec(name)

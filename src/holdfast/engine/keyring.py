@@ -12,6 +12,7 @@ from typing import ClassVar
 from holdfast.engine.connection import EXPIRE_AFTER, Connection
 from holdfast.engine.origin import about_session, host_name, user_name
 from holdfast.engine.password import PasswordCommand, find_password
+from holdfast.engine.shielding import shielded
 from holdfast.errors import UsageError
 from holdfast.overrides import override
 from holdfast.present import Cell, Column, Kind, Row, Rows, Tone, cells, columns, rows_of
@@ -194,6 +195,7 @@ class KeyManagement(Connection):
         found.sort(key=lambda key: (bool(key.problem), key.created_ns, key.id))
         return rows_of(Key, found, "Keys")
 
+    @shielded
     def add_key(
         self,
         password: Password | None = None,
@@ -240,6 +242,7 @@ class KeyManagement(Connection):
         ring.remove(slot)
         return found
 
+    @shielded
     def change_password(
         self,
         password: Password | None = None,
@@ -266,6 +269,7 @@ class KeyManagement(Connection):
         slot = self._keyring().change(secret, _params(kdf))
         return Key.of(slot, self._store.slot)
 
+    @shielded
     def recovery_key(self) -> str:
         """All that opens the repository, as text that can be printed and typed.
 
@@ -281,6 +285,7 @@ class KeyManagement(Connection):
             store.check_current()
         return encode_recovery(RecoveryKey(store.keys, store.settings, store.now_ns()))
 
+    @shielded
     def restore_access(
         self,
         password: Password | None = None,
@@ -300,6 +305,7 @@ class KeyManagement(Connection):
         slot = self._keyring().add(secret, _params(kdf), label)
         return Key.of(slot, self._store.slot)
 
+    @shielded
     def rotate_keys(  # noqa: PLR0913 - the public API's options
         self,
         password: Password | None = None,

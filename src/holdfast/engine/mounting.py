@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.engine.connection import Connection, PathLike
 from holdfast.engine.password import PasswordCommand, find_password
+from holdfast.engine.shielding import shielded
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Mounting(Connection):
         with mounted(self, directory, name) as place:
             yield place
 
+    @shielded
     def serve(  # noqa: PLR0913 - the public API's options
         self,
         host: str = "127.0.0.1",

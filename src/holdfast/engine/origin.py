@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from holdfast.engine.sources import Source, paths_of
-from holdfast.errors import UsageError
+from holdfast.errors import OutOfResources, UsageError
 from holdfast.progress import Progress
 from holdfast.version import __version__
 
@@ -80,7 +80,7 @@ def counted(source: Source, parent: Snapshot | None, progress: Progress) -> Iter
 
         try:
             return count_aside(source, stop)
-        except OSError as error:
+        except (OSError, OutOfResources) as error:
             _log.info("how much there is to do cannot be counted: %s", error)
             return None
 

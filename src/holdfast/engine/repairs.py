@@ -98,12 +98,10 @@ class Repairs(Connection):
 
     def _damaged_packs(self, progress: Progress) -> dict[PackName, str]:
         """All packs that are damaged or missing."""
-        from holdfast.operations.check import CheckOptions, FindingKind, ReadData, check
+        from holdfast.operations.check import CheckOptions, FindingKind, ReadData
 
-        store = self._store.afresh()
-        known, damaged = self._load_snapshots(store)
         options = CheckOptions(read_data=ReadData.parse(True), full=True)
-        report = check(store, known, damaged, options, progress)
+        report = self._checked(None, options, progress)
         return {
             PackName(finding.object.rpartition("/")[2]): finding.message
             for finding in report.errors

@@ -208,7 +208,7 @@ class Repository(
                 the data. They get the repository's keys and the storage's options.
             progress: called with `ProgressEvent`s.
         """
-        from holdfast.operations.check import CheckOptions, ReadData, check
+        from holdfast.operations.check import CheckOptions, ReadData
 
         options = CheckOptions(
             read_data=ReadData.parse(read_data),
@@ -217,12 +217,7 @@ class Repository(
             everything=snapshots is None,
             executor=executor,
         )
-        store = self._store.afresh()
-        if snapshots is None:
-            chosen, damaged = self._load_snapshots(store)
-        else:
-            chosen, damaged = self._chosen(snapshots, store), []
-        return check(store, chosen, damaged, options, Progress(progress, self._clock))
+        return self._checked(snapshots, options, Progress(progress, self._clock))
 
 
 def _whole(snapshot: Snapshot, path: bytes) -> tuple[int, int] | None:

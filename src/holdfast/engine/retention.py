@@ -283,5 +283,5 @@ def _zone(given: tzinfo | str | None) -> tzinfo | None:
 
     try:
         return ZoneInfo(given)
-    except (KeyError, ValueError, OSError):
+    except (KeyError, ValueError, OSError, RecursionError):  # the last of very many parts
         raise UsageError(f"{given!r} is no time zone, such as Europe/Berlin") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -20,22 +21,23 @@ def shielded(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(function)
     def shielding(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        handled = sys.exception()  # by the caller, whose business it is
         try:
             return function(*args, **kwargs)
         except BaseException as error:
             del args, kwargs
-            _forget(error)
+            _forget(error, handled)
             raise
 
     return shielding
 
 
-def _forget(error: BaseException) -> None:
-    found: set[int] = set()
-    others: list[BaseException | None] = [error]
-    while others:
-        each = others.pop()
+def _forget(error: BaseException, handled: BaseException | None) -> None:
+    found = {id(None), id(handled)}
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
         if each is not None and id(each) not in found:
             found.add(id(each))
             traceback.clear_frames(each.__traceback__)
-            others += (each.__cause__, each.__context__)
+            left += (each.__cause__, each.__context__)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 from holdfast.errors import DamagedRepository
-from holdfast.filesystem.target import TargetError
+from holdfast.filesystem.target import TargetError, status_at
 from holdfast.model.content import iter_items
 from holdfast.model.node import Content, Item
 from holdfast.model.roles import BlobLoader, view_blob
@@ -229,7 +229,7 @@ def _set_size(fd: int, size: int) -> None:
 
 
 def _size_of(fd: int) -> int:
-    return os.fstat(fd).st_size
+    return status_at(fd).st_size
 
 
 def _dirt(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:

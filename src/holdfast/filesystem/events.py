@@ -6,11 +6,20 @@ import errno
 import os
 from typing import Final, NamedTuple, TypeAlias
 
+from holdfast.errors import OutOfResources
+
 FIND: Final = "find"
 """The operation of a problem with a root, or with the way to it."""
 
 ENTER: Final = "enter"
 """The operation of a problem with a directory on the walk."""
+
+_SHORTAGES: Final = {
+    errno.EMFILE: "let this process open more files (`ulimit -n`), then run this again",
+    errno.ENFILE: "let the system open more files (`sysctl fs.file-max`), then run this again",
+    errno.ENOMEM: "free some memory, then run this again",
+}
+"""What this process or this machine is short of, whichever file it was needed for."""
 
 
 class Problem(NamedTuple):
@@ -38,7 +47,12 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, path: bytes, operation: str, error: OSError) -> Problem:
-        """The problem that an exception of the system tells of."""
+        """The problem that an exception of the system tells of.
+
+        Raises:
+            OutOfResources: it tells of no problem of the source.
+        """
+        refuse_shortage(error, path)
         return cls(path, operation, error.errno or 0, error.strerror or str(error))
 
 
@@ -70,3 +84,23 @@ class Leave(NamedTuple):
 
 
 WalkEvent: TypeAlias = Directory | Leave | Problem
+
+
+def is_shortage(error: OSError) -> bool:
+    """Whether this process or this machine is short of something, whatever the file."""
+    return error.errno in _SHORTAGES
+
+
+def refuse_shortage(error: OSError, path: bytes) -> None:
+    """Go on after an error of the source only.
+
+    Args:
+        error: of the system.
+        path: what it was about.
+
+    Raises:
+        OutOfResources: this process or this machine is short of something.
+    """
+    if error.errno in _SHORTAGES:
+        message = f"{os.fsdecode(path)!r}: {error.strerror}: {_SHORTAGES[error.errno]}"
+        raise OutOfResources(message) from error

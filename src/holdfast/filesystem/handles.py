@@ -11,8 +11,11 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from holdfast.closing import Closing
+from holdfast.filesystem.events import is_shortage
+from holdfast.overrides import override
 
 LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Open a directory to list it and to reach its entries; a symlink is refused."""
@@ -47,7 +50,7 @@ class _Level:
         return descriptor if same else _closed(descriptor)
 
 
-class DirectoryStack:
+class DirectoryStack(Closing):
     """The way from a root directory down to the one being worked on.
 
     The root's descriptor and those of the deepest levels stay open; the levels between them are
@@ -68,23 +71,12 @@ class DirectoryStack:
         self._levels = [_examine(b"", PASS, root)[0]]
         self._lowest = 1  # levels[lowest:] and levels[0] are open; what lies between is closed
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def fd(self) -> int:
         """Descriptor of the deepest directory; valid until the next `enter` or `leave`.
 
         Raises:
-            OSError: ESTALE, the directory was not found again when its child was left.
+            OSError: ESTALE, the directory was not opened again when its child was left.
         """
         descriptor = self._levels[-1].descriptor
         if descriptor == _CLOSED:
@@ -122,8 +114,9 @@ class DirectoryStack:
         """Go back up to the parent.
 
         Raises:
-            OSError: ESTALE, the parent is not to be found any more. The stack is at the parent
-                all the same, without a descriptor, and `leave` may be called again.
+            OSError: ESTALE, the parent is not to be found any more; or there are no descriptors
+                to open it with. The stack is at the parent all the same, without a descriptor, and
+                `leave` may be called again.
             ValueError: this is the root.
         """
         if not self.depth:
@@ -136,6 +129,7 @@ class DirectoryStack:
         finally:
             self._close_level(child)
 
+    @override
     def close(self) -> None:
         """Close every descriptor. The stack is of no use afterwards."""
         for level in self._levels:
@@ -157,7 +151,9 @@ class DirectoryStack:
         level = self._levels[-1]
         try:
             found = os.open(b"..", level.flags, dir_fd=child)
-        except OSError:  # not to be had this way; the way from the root decides
+        except OSError as error:  # not to be had this way; the way from the root decides
+            if is_shortage(error):
+                raise
             return _CLOSED
         return level.checked(found)
 
@@ -166,10 +162,13 @@ class DirectoryStack:
         for number, level in enumerate(self._levels[1:]):
             try:
                 below = os.open(level.name, level.flags, dir_fd=found)
-            except OSError:  # a component is gone or replaced: stale
+            except OSError as error:  # a component is gone or replaced: stale
+                if is_shortage(error):
+                    raise
                 below = _CLOSED
-            if number:
-                os.close(found)
+            finally:
+                if number:
+                    os.close(found)
             if below == _CLOSED:
                 return _CLOSED
             found = below

@@ -10,6 +10,8 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
+from holdfast.filesystem.events import refuse_shortage
+from holdfast.filesystem.handles import PASS
 from holdfast.model.node import Content, Node, NodeType
 from holdfast.model.node import Xattrs as Xattrs  # noqa: PLC0414 - others import it from here
 
@@ -34,7 +36,11 @@ _NO_XATTRS: Final = frozenset({errno.ENOTSUP, errno.ENODATA})
 
 
 class Owners:
-    """Names of users and groups; each number is looked up once."""
+    """Names of users and groups; each number is looked up once.
+
+    Raises:
+        OutOfResources: of every method: names cannot be looked up, as no file can be opened.
+    """
 
     def __init__(self) -> None:
         self._users: dict[int, str | None] = {}
@@ -120,12 +126,12 @@ def node_from_stat(
     )
 
 
-def read_xattrs(entry: int | bytes) -> tuple[Xattrs, list[OSError]]:
+def read_xattrs(entry: int | bytes, *, follow: bool = False) -> tuple[Xattrs, list[OSError]]:
     """Read the extended attributes of an entry: one system call when it has none.
 
     Args:
-        entry: a descriptor opened for reading, or a path (see `xattr_path`); a symlink at its end
-            is not followed.
+        entry: a descriptor opened for reading, or a path (see `xattr_path`).
+        follow: follow a symlink at the end of a path.
 
     Returns:
         The attributes that could be read, `MAX_XATTRS` bytes at most, and an error for each that
@@ -133,7 +139,7 @@ def read_xattrs(entry: int | bytes) -> tuple[Xattrs, list[OSError]]:
     """
     if not _HAS_XATTRS:
         return (), []
-    follow = isinstance(entry, int)  # a descriptor cannot be told not to follow
+    follow = follow or isinstance(entry, int)  # a descriptor cannot be told not to follow
     try:
         names = os.listxattr(entry, follow_symlinks=follow)
     except OSError as error:
@@ -175,6 +181,23 @@ def _name(look_up: Callable[[], str]) -> str | None:
     try:
         name = look_up()
         name.encode()
-    except (KeyError, UnicodeEncodeError):
+    except KeyError:
+        _look_for_descriptors()
+        return None
+    except UnicodeEncodeError:
         return None
     return name
+
+
+def _look_for_descriptors() -> None:
+    """Tell a number that nobody has from names that could not be looked up.
+
+    The C library says the same of both.
+
+    Raises:
+        OutOfResources: no file can be opened, so neither can the one with the names.
+    """
+    try:
+        os.close(os.open(b"/", PASS))
+    except OSError as error:
+        refuse_shortage(error, b"/")

@@ -231,6 +231,30 @@ def leave_directory(stack: DirectoryStack) -> None:
         raise TargetError("enter", error) from error
 
 
+def status_at(fd: int) -> os.stat_result:
+    """The status of what a descriptor is open on, which a network file system may have forgotten.
+
+    Raises:
+        TargetError: it cannot be examined.
+    """
+    try:
+        return os.fstat(fd)
+    except OSError as error:
+        raise TargetError("examine", error) from error
+
+
+def stack_at(fd: int) -> DirectoryStack:
+    """The way down from a directory whose descriptor stays the caller's.
+
+    Raises:
+        TargetError: it cannot be examined.
+    """
+    try:
+        return DirectoryStack(os.dup(fd))
+    except OSError as error:
+        raise TargetError("examine", error) from error
+
+
 def descriptor_of(stack: DirectoryStack) -> int:
     """The deepest directory's descriptor.
 

@@ -12,7 +12,15 @@ from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Final, Self
 
-from holdfast.filesystem.events import ENTER, FIND, Directory, Leave, Problem, WalkEvent
+from holdfast.filesystem.events import (
+    ENTER,
+    FIND,
+    Directory,
+    Leave,
+    Problem,
+    WalkEvent,
+    refuse_shortage,
+)
 from holdfast.filesystem.exclude import Exclusion
 from holdfast.filesystem.handles import LIST, PASS, DirectoryStack
 from holdfast.filesystem.metadata import Xattrs, read_xattrs, xattr_path
@@ -92,6 +100,8 @@ class Walk:
 
     Raises:
         OSError: ``/`` cannot be opened.
+        OutOfResources: of this and of every method: this process can open no more files, or there
+            is no memory left.
     """
 
     def __init__(self, roots: Iterable[bytes], exclusion: Exclusion) -> None:
@@ -100,7 +110,11 @@ class Walk:
         self._here = bytearray()  # the path of the last frame, without the root's slash
         way = _ways(roots)
         self._top = _Child(b"", LIST if way.is_root else PASS, way.is_root, way)
-        self._stack = DirectoryStack(os.open(b"/", self._top.flags))
+        try:
+            self._stack = DirectoryStack(os.open(b"/", self._top.flags))
+        except OSError as error:
+            refuse_shortage(error, b"/")
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +214,8 @@ class Walk:
             flags = PASS | (flags & os.O_NOFOLLOW)
             try:
                 status = self._stack.enter(child.name, flags)
-            except OSError:  # it is not there any more, as the first error told
+            except OSError as again:  # it is not there any more, as the first error told
+                refuse_shortage(again, self._path_of(child.name))
                 return
         yield from self._events_in(child, status, flags)
 
@@ -238,6 +253,7 @@ class Walk:
         try:
             self._stack.leave()
         except OSError as error:
+            refuse_shortage(error, self._path())
             parent = self._frames[-1]
             if parent.children:
                 parent.children.clear()
@@ -296,7 +312,8 @@ class Walk:
                 return os.read(descriptor, len(header)) == header
             finally:
                 os.close(descriptor)
-        except OSError:
+        except OSError as error:
+            refuse_shortage(error, self._path_of(os.fsencode(entry.name)))
             return False
 
     def _add_ways(self, onward: dict[bytes, _Way], listing: _Listing) -> None:

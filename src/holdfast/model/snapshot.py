@@ -112,11 +112,16 @@ class Summary(Row):
         return self.files_new + self.files_changed + self.files_unmodified
 
     def dict(self) -> Record:
-        """The numbers by name, ready for JSON."""
-        return {name: getattr(self, name) for name in _NUMBERS} | self.extra
+        """The numbers by name, ready for JSON; what a later version added may be no number."""
+        numbers = {name: each for name, each in self.extra.items() if isinstance(each, int)}
+        return _known(self) | numbers
 
 
 _NUMBERS = tuple(each.name for each in fields(Summary) if each.name != "extra")
+
+
+def _known(summary: Summary) -> Record:
+    return {name: getattr(summary, name) for name in _NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +359,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
             for problem in snapshot.problems[:MAX_PROBLEMS]
         ],
         "problem_count": max(snapshot.problem_count, len(snapshot.problems)),
-        "summary": snapshot.summary.dict(),
+        "summary": _known(snapshot.summary) | snapshot.summary.extra,
     }
     data = codec.pack({**snapshot.extra, **record})
     _decode(snapshot.id, data)

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from holdfast import environment
 from holdfast.primitives import codec
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=descriptors,
+                env=environment.without_secrets(),
                 process_group=0,  # Ctrl-C is for the parent to handle
             )
             _widen(_pipe(self._process.stdin))
@@ -179,8 +181,10 @@ class Child:
 def connected() -> tuple[io.BufferedReader, io.BufferedWriter]:
     """In a helper: greet the parent; returns where its messages come from and answers go to.
 
-    Whatever else prints something in this process does not reach the parent any more.
+    Whatever else prints something in this process does not reach the parent any more, and if it
+    crashes, it leaves no core dump: it gets keys.
     """
+    environment.leave_no_core_dump()
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answers.write(_GREETING)

@@ -129,7 +129,7 @@ def _decode(data: bytes | bytearray | memoryview, **options: object) -> object:
     return value
 
 
-_MALFORMED = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)
+_MALFORMED = (ValueError, TypeError, RecursionError, OverflowError)
 _NANOSECONDS = 2
 """msgpack's own timestamps become integers, as ours are."""
 

@@ -56,7 +56,11 @@ class Compressor:
             return None
         if len(data) >= _PROBED and self.level <= _PROBED_LEVEL and not self._shrinks(data):
             return None
-        frame: bytes = self._context("whole", self._new).compress(data)
+        try:
+            frame: bytes = self._context("whole", self._new).compress(data)
+        except zstandard.ZstdError as error:
+            _refuse_shortage(error)
+            raise
         return frame if len(frame) < len(data) else None
 
     def _shrinks(self, data: Buffer) -> bool:
@@ -101,6 +105,7 @@ def decompress(frame: Buffer, size: int, take: Callable[[int], memoryview]) -> m
 
     Raises:
         ValueError: not one whole frame and nothing else, or not of that size.
+        MemoryError: there is too little to tell.
     """
     try:
         stated = zstandard.get_frame_parameters(frame).content_size
@@ -115,6 +120,7 @@ def decompress(frame: Buffer, size: int, take: Callable[[int], memoryview]) -> m
         with context.stream_reader(frame) as reader:
             done = reader.readinto(out)
     except (zstandard.ZstdError, IndexError) as error:
+        _refuse_shortage(error)
         raise ValueError(f"not a zstd frame: {error}") from None
     if done != size:
         raise ValueError(f"the zstd frame holds {done} bytes instead of {size}")
@@ -135,6 +141,16 @@ def _end_of_frame(frame: Buffer) -> int:
         place += 3 + (1 if header >> 1 & 3 == _RUN else header >> 3)
     return place + 4 * zstandard.get_frame_parameters(frame).has_checksum
 
+
+def _refuse_shortage(error: Exception) -> None:
+    """Tell a shortage of memory from what is wrong with the data: MemoryError."""
+    if _NO_MEMORY in str(error):
+        raise MemoryError(str(error)) from error
+
+
+_NO_MEMORY = "not enough memory"
+"""How zstd's message ends when it was refused memory; what a frame must not ask for reads
+otherwise."""
 
 _RUN = 1
 """The type of a block that is one byte, repeated."""

@@ -50,7 +50,7 @@ def _nonce(domain: Domain, counter: int) -> bytes:
 class Sealer:
     """Encrypts the messages of one pack or object, each under its own nonce."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: Buffer) -> None:
         self._aead = AESGCM(key)
         self._counters = dict.fromkeys(Domain, 0)
         self._pid = os.getpid()
@@ -86,7 +86,7 @@ class Sealer:
 class Opener:
     """Decrypts the messages of one pack or object. Safe to use from several threads."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: Buffer) -> None:
         self._aead = AESGCM(key)
 
     def open(self, domain: Domain, ordinal: int, sealed: Buffer, context: bytes) -> bytes:

@@ -55,8 +55,8 @@ _ONE_AT_A_TIME = threading.Lock()
 are as many as processors, until it gets as many as it has lanes."""
 
 
-def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) -> bytes:
-    """Argon2id of a password.
+def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) -> bytearray:
+    """Argon2id of a password; to be overwritten by whoever has used it.
 
     A `str` is normalised to NFC and encoded as UTF-8, so that one password typed on two systems
     is the same; `bytes` are taken as they are.
@@ -65,11 +65,9 @@ def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) 
         UsageError: the password is no text, and not what the system gives for odd bytes either.
         ValueError: this machine has not the memory that it takes.
     """
-    if isinstance(password, str):
-        try:
-            password = unicodedata.normalize("NFC", password).encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise UsageError("the password has characters that are no text") from None
+    data = _encoded(password) if isinstance(password, str) else password
+    if data is None:  # told here, as the error of the codec has the password
+        raise UsageError("the password has characters that are no text")
     kdf = Argon2id(
         salt=salt,
         length=length,
@@ -77,10 +75,19 @@ def stretch(password: str | bytes, salt: bytes, params: KdfParams, length: int) 
         lanes=params.lanes,
         memory_cost=params.memory,
     )
+    stretched = bytearray(length)
     try:
         with _ONE_AT_A_TIME:
-            return kdf.derive(password)
+            kdf.derive_into(data, stretched)
     except MemoryError:
         raise ValueError(
             f"it takes {params.memory >> 10} MiB of memory, and this machine has not as much free"
         ) from None
+    return stretched
+
+
+def _encoded(password: str) -> bytes | None:
+    try:
+        return unicodedata.normalize("NFC", password).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return None

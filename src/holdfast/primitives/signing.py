@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -42,7 +42,10 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     Raises:
         ValueError: it is no public key of Ed25519 in PEM.
     """
-    key = load_pem_public_key(public)
+    try:
+        key: object = load_pem_public_key(public)
+    except UnsupportedAlgorithm:
+        key = None
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("no public key of Ed25519")  # noqa: TRY004 - a file of the user's
     try:
@@ -54,9 +57,11 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
 
 def _private(pem: bytes) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(pem, None)
+        key: object = load_pem_private_key(pem, None)
     except TypeError:
         raise ValueError("the key is locked by a passphrase") from None
+    except UnsupportedAlgorithm:
+        key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("no private key of Ed25519")  # noqa: TRY004 - likewise
     return key

@@ -157,10 +157,16 @@ def decode_plain(name: str, data: bytes) -> PlainConfig:
         )
     if read:
         raise UnsupportedRepository(
-            f"this repository uses {', '.join(map(str, read))}, which this holdfast does not know: "
-            "use a newer holdfast"
+            f"this repository uses {', '.join(map(_shown, read))}, which this holdfast does not "
+            "know: use a newer holdfast"
         )
-    return PlainConfig(repository, tuple(map(str, write)), plain, sealed)
+    return PlainConfig(repository, tuple(map(_shown, write)), plain, sealed)
+
+
+def _shown(feature: object) -> str:
+    """The name of a feature, which nobody has sealed, as any terminal can be told it."""
+    text = str(feature)
+    return text if text.isprintable() else ascii(text)
 
 
 def config_epoch(name: str, config: PlainConfig) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hmac
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from holdfast.errors import DamagedRepository, UnsupportedRepository, UsageError
@@ -91,22 +93,33 @@ def seal_slot(
         stretched = stretch(password, salt, params, 64)
     except ValueError as error:
         raise UsageError(f"key derivation: {error}") from None
-    head = _HEAD.pack(
-        _MAGIC,
-        _VERSION,
-        _ARGON2ID,
-        0,
-        params.memory,
-        params.passes,
-        params.lanes,
-        keys.repository,
-        salt,
-        stretched[32:],
-        len(secrets) + TAG_SIZE,
-    )
-    front = head + Sealer(stretched[:32]).seal(Domain.SLOT, secrets, head + name.encode())
+    with _halves(stretched) as (key, commitment):
+        head = _HEAD.pack(
+            _MAGIC,
+            _VERSION,
+            _ARGON2ID,
+            0,
+            params.memory,
+            params.passes,
+            params.lanes,
+            keys.repository,
+            salt,
+            bytes(commitment),
+            len(secrets) + TAG_SIZE,
+        )
+        front = head + Sealer(key).seal(Domain.SLOT, secrets, head + name.encode())
     card = codec.pack({**maker._asdict(), "created": created, "slot": digest(front)})
     return with_checksum(front + seal_object(ObjectType.SLOT, keys, name, card))
+
+
+@contextmanager
+def _halves(stretched: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
+    """The key and the commitment that a password was stretched to; overwritten at the end."""
+    whole = memoryview(stretched)
+    try:
+        yield whole[:KEY_SIZE], whole[KEY_SIZE:]
+    finally:
+        whole[:] = bytes(len(whole))
 
 
 class _Slot(NamedTuple):
@@ -204,15 +217,16 @@ def open_slot(name: str, data: bytes, repository: bytes, password: Password) -> 
         stretched = stretch(password, slot.salt, slot.params, 64)
     except ValueError as error:
         raise UnsupportedRepository(f"{name}: {error}") from None
-    if not hmac.compare_digest(stretched[32:], slot.commitment):
-        return None
-    try:
-        opener = Opener(stretched[:32])
-        record = codec.unpack(opener.open(Domain.SLOT, 0, slot.sealed, slot.head + name.encode()))
-    except Forged:
-        raise DamagedRepository(name, "it does not open although the password fits") from None
-    except ValueError as error:
-        raise DamagedRepository(name, str(error)) from None
+    with _halves(stretched) as (key, commitment):
+        if not hmac.compare_digest(commitment, slot.commitment):
+            return None
+        try:
+            context = slot.head + name.encode()
+            record = codec.unpack(Opener(key).open(Domain.SLOT, 0, slot.sealed, context))
+        except Forged:
+            raise DamagedRepository(name, "it does not open although the password fits") from None
+        except ValueError as error:
+            raise DamagedRepository(name, str(error)) from None
     match record:
         case {"dedup": bytes(dedup), "epoch": int(epoch), "master": bytes(master)} if (
             len(dedup) == len(master) == KEY_SIZE and 0 <= epoch < EPOCH_LIMIT

@@ -36,7 +36,9 @@ def test_sizes_are_binary(text: str, number: int) -> None:
     assert size_in_bytes(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "M", "-1", "1X", "1,5M", "1e3", "0x10"])
+@pytest.mark.parametrize(
+    "text", ["", "M", "-1", "1X", "1,5M", "1e3", "0x10", "5\u212a", "\u0661M", "9" * 400]
+)
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="no size"):
         size_in_bytes(text)

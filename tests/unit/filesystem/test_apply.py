@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.filesystem import apply
 from holdfast.filesystem.apply import (
     apply_to_descriptor,
     apply_to_name,
@@ -122,20 +123,63 @@ def test_special_files(fd: int, tmp_path: Path) -> None:
     assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns) == (0o606, TIME)
 
 
-def test_what_took_the_place_of_a_special_file_keeps_its_mode(fd: int, tmp_path: Path) -> None:
-    (tmp_path / "goal").touch(0o600)
-    (tmp_path / "e").symlink_to("goal")
-    told: list[TargetError] = []
-    apply_to_name(fd, b"e", node(fifo(mode=0o777)), told.append)
-    assert [error.operation for error in told] == ["mode"]
-    assert stat.S_IMODE((tmp_path / "goal").stat().st_mode) == 0o600
+@pytest.mark.fault(34)
+@pytest.mark.parametrize("planted", ["symlink to a fifo", "fifo", "symlink"])
+def test_what_took_the_place_of_a_new_entry_stays_as_it_is(
+    fd: int, tmp_path: Path, planted: str
+) -> None:
+    place = tmp_path / "goal"
+    goal = symlink(b"nowhere") if planted == "symlink" else fifo(mode=0o600)
+    if planted == "symlink":
+        place.symlink_to("nowhere")
+    else:
+        os.mkfifo(place)
+    if planted == "symlink to a fifo":
+        (tmp_path / "e").symlink_to("goal")
+    else:  # another name of it
+        os.link(place, tmp_path / "e", follow_symlinks=False)
+    before = place.lstat()
+    with pytest.raises(TargetError, match="examine: something else took its place"):
+        apply_to_name(fd, b"e", node(goal.but(owner=(1234, 5678))), never)
+    assert place.lstat() == before
+
+
+def test_where_nothing_holds_a_link_it_is_changed_by_its_name(
+    fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "_O_PATH", 0)
+    test_links_are_changed_themselves(fd, tmp_path)
 
 
 @pytest.mark.fault(48)
-def test_every_step_that_fails_is_told_and_the_others_done(fd: int) -> None:
+def test_in_a_system_without_proc_links_and_special_files_are_finished_all_the_same(
+    fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it takes a path of a descriptor for is told: nothing is restored less for it."""
+    monkeypatch.setattr(apply, "_HAS_PROC", False)
+    test_links_are_changed_themselves(fd, tmp_path)
+    (tmp_path / "e").unlink()
+    os.mkfifo(tmp_path / "e")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("chmod: cannot use dir_fd and follow_symlinks together")
+
+    monkeypatch.setattr(os, "chmod", refuse)  # as Python says where the C library cannot do it
     told: list[TargetError] = []
-    entry = Entry(NodeType.FIFO, 0o600, xattrs=((b"user.x", b"1"),))
-    apply_to_name(fd, b"none", node(entry), told.append)
+    apply_to_name(fd, b"e", node(fifo(mode=0o606).but(xattrs=((b"user.x", b"1"),))), told.append)
+    assert [error.operation for error in told] == ["xattr", "mode"]
+    assert (tmp_path / "e").stat().st_mtime_ns == TIME
+
+
+@pytest.mark.fault(48)
+def test_every_step_that_fails_is_told_and_the_others_done(fd: int, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "e")
+    told: list[TargetError] = []
+    nobody = ((1 << 32) - 1, 0)
+    entry = Entry(NodeType.FIFO, 0o4612, 1 << 70, xattrs=((b"user.x", b"1"),), owner=nobody)
+    apply_to_name(fd, b"e", node(entry), told.append)
     steps = [error.operation for error in told]
     assert steps == (["owner"] if os.geteuid() == 0 else []) + ["xattr", "mode", "time"]
-    assert all(error.message.endswith(os.strerror(2)) for error in told)
+    assert stat.S_IMODE((tmp_path / "e").stat().st_mode) == 0o612
+    with pytest.raises(TargetError, match="examine: No such file"):
+        apply_to_name(fd, b"none", node(entry), told.append)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.errors import OutOfResources
 from holdfast.filesystem import LIST, Owners, node_from_stat, node_type, read_xattrs, xattr_path
 from holdfast.model.node import Node, NodeType
 from holdfast.primitives.ids import BlobId
@@ -193,3 +194,19 @@ def test_one_bad_attribute_does_not_hide_the_others(
         xattrs, (problem,) = read_xattrs(file.fileno())
     assert xattrs == ((b"user.a", b"a"), (b"user.d", b"d"))
     assert (problem.errno, problem.strerror) == (errno.EIO, f"user.b: {os.strerror(errno.EIO)}")
+
+
+@pytest.mark.fault(6)
+def test_names_that_cannot_be_looked_up_are_not_taken_for_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The C library says of both that there is no such user."""
+    nobody = 987_654_321
+    assert Owners().names(nobody, nobody) == (None, None)
+
+    def short(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", short)
+    with pytest.raises(OutOfResources):
+        Owners().names(nobody, nobody)

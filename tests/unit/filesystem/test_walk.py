@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.errors import OutOfResources
 from holdfast.filesystem import (
     Directory,
     ExcludeRules,
@@ -23,6 +25,7 @@ from holdfast.filesystem import (
     Walk,
 )
 from holdfast.filesystem.exclude import CACHE_SIGNATURE
+from holdfast.filesystem.handles import MAX_OPEN
 from holdfast.model.descent import MAX_DEPTH, MAX_PATH
 
 NOBODY = 65534
@@ -551,3 +554,97 @@ def test_a_root_that_goes_away_before_the_walk(tmp_path: Path) -> None:
         (bytes(tmp_path / "a"), "find", errno.ENOTDIR, False),
         (bytes(tmp_path / "c"), "find", errno.ENOENT, False),
     ]
+
+
+# What this process or this machine is short of
+
+
+@contextmanager
+def no_more_descriptors(spare: int) -> Iterator[None]:
+    """Have so many descriptors left."""
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/dev/fd").iterdir())
+    taken = [os.open("/", os.O_RDONLY) for _ in range(highest - open_descriptors() + 1)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max([highest, *taken]) + 1 + spare, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("spare", range(12))
+def test_descriptors_that_run_out_end_a_walk_rather_than_shorten_it(
+    open_path: Path, spare: int
+) -> None:
+    """Of a shortage of ours no entry is said that it cannot be read."""
+    (open_path / "a/b/c").mkdir(parents=True)
+    whole = below(open_path, all_of(open_path))
+    told = ""
+    with no_more_descriptors(spare):
+        try:
+            events = all_of(open_path)
+        except OutOfResources as error:
+            events, told = [], str(error)
+    if told:
+        assert "Too many open files" in told
+        assert "ulimit" in told
+        assert spare < 11
+    else:
+        assert spare > 0
+        assert problems(events) == []
+        assert below(open_path, events) == whole
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_shortage_is_no_problem_of_the_source(number: int) -> None:
+    with pytest.raises(OutOfResources, match=os.strerror(number)):
+        Problem.of(b"/file", "open", OSError(number, os.strerror(number)))
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("way", ["by the child", "from the root"])
+def test_a_way_back_for_which_there_are_no_descriptors_is_not_a_lost_one(
+    open_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A far ancestor is opened again on the way back: what fails then is not the ancestor."""
+    for number in range(MAX_OPEN + 2):
+        (open_path / "/".join(f"c{depth}" for depth in range(number + 1))).mkdir()
+    (open_path / "z").mkdir()
+    real = os.open
+
+    def short(path: bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if armed and path == b".." and way == "from the root":
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        if armed and path in {b"..", b"c0"}:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    armed = False
+    monkeypatch.setattr(os, "open", short)
+    with walk_over(open_path) as walk:
+        events = iter(walk)
+        next(event for event in events if isinstance(event, Leave))
+        armed = True
+        with pytest.raises(OutOfResources):
+            list(events)
+
+
+@pytest.mark.fault(6)
+def test_a_mark_that_cannot_be_looked_at_for_lack_of_descriptors(
+    open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (open_path / "CACHEDIR.TAG").write_text(CACHE_SIGNATURE)
+    real = os.open
+
+    def short(path: bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == b"CACHEDIR.TAG":
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", short)
+    with pytest.raises(OutOfResources):
+        all_of(open_path, rules=ExcludeRules(caches=True))

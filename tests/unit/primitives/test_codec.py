@@ -201,3 +201,15 @@ def test_integers_outside_64_bits_are_refused() -> None:
 
 def test_text_that_is_none_is_escaped() -> None:
     assert codec.unpack(codec.pack({"user": "j\udce9r\ud800"})) == {"user": "j\\udce9r\\ud800"}
+
+
+@pytest.mark.fault(6)
+def test_too_little_memory_is_no_malformed_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else a check on a machine that is short of it would tell of damage."""
+
+    def short(*_: object, **__: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr("msgpack.unpackb", short)
+    with pytest.raises(MemoryError):
+        codec.unpack(b"\x80")

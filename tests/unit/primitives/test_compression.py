@@ -180,3 +180,25 @@ def test_no_room_is_made_for_a_frame_of_which_blocks_are_missing() -> None:
     for cut in (1, 3, 4, len(frame) // 2, len(frame) - 9):
         with pytest.raises(ValueError, match="zstd frame"):
             compression.decompress(frame[:-cut], 64 << 20, no_room)
+
+
+class _Refused:
+    """A context of zstd that is refused memory."""
+
+    def compress(self, _: Buffer) -> bytes:
+        raise zstandard.ZstdError("cannot compress: Allocation error : not enough memory")
+
+    def stream_reader(self, _: Buffer) -> object:
+        raise zstandard.ZstdError("zstd decompress error: Allocation error : not enough memory")
+
+
+@pytest.mark.fault(6)
+def test_too_little_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = zstandard.ZstdCompressor().compress(b"content")
+    monkeypatch.setattr(compression._local, "context", _Refused(), raising=False)
+    with pytest.raises(MemoryError):
+        compression.decompress(frame, 7, lambda size: memoryview(bytearray(size)))
+    compressor = Compressor(3)
+    monkeypatch.setattr(compressor._local, "whole", _Refused(), raising=False)
+    with pytest.raises(MemoryError):
+        compressor.compress(b"content" * 100)

@@ -144,8 +144,11 @@ class Driver:
             kind = fsspec.get_filesystem_class(protocol)
         except ImportError:
             raise cls._not_installed(location) from None
-        told: Mapping[str, object] = kind._get_kwargs_from_urls(uri)  # noqa: SLF001 - as fsspec.core does
-        path: str = kind._strip_protocol(uri)  # noqa: SLF001 - as above
+        try:
+            told: Mapping[str, object] = kind._get_kwargs_from_urls(uri)  # noqa: SLF001 - as fsspec.core does
+            path: str = kind._strip_protocol(uri)  # noqa: SLF001 - as above
+        except ValueError as error:  # such as a [ that is not closed
+            raise UsageError(f"{location.partition('?')[0]}: it is no URI: {error}") from None
         return cls(location.partition("?")[0], protocol, path, {**told, **options})
 
     @classmethod

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("systemd", "crontab", "kubernetes")
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class RunOptions(TypedDict):
@@ -82,7 +82,7 @@ def command() -> None:
 )
 @click.pass_obj
 def run(connect: Connector, **options: Unpack[RunOptions]) -> ExitCode:
-    """Run jobs as they are due, in the foreground, until SIGTERM or SIGINT.
+    """Run jobs as they are due, in the foreground, until SIGTERM, SIGINT or SIGHUP.
 
     Then jobs at work have the time of --grace to end in, and are ended; a second signal ends them
     at once. A job that was ended, or killed, is run again by the next scheduler.
@@ -239,7 +239,7 @@ def _scheduler(connect: Connector, max_concurrent: int = 2, grace: float = 30.0)
 
 @contextmanager
 def _stopped_by_signals(scheduler: BackupScheduler) -> Iterator[None]:
-    """Have SIGTERM and SIGINT stop the scheduler: the first in peace, the second at once."""
+    """Have signals stop the scheduler: the first in peace, the second at once."""
     came: SimpleQueue[int] = SimpleQueue()  # which a signal's handler may put into
 
     def listen() -> None:
@@ -253,7 +253,10 @@ def _stopped_by_signals(scheduler: BackupScheduler) -> Iterator[None]:
 
     listener = threading.Thread(target=listen, name="holdfast-signals", daemon=True)
     listener.start()
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, usual in before.items():
+        if usual is not signal.SIG_IGN:  # `nohup` has SIGHUP ignored
+            signal.signal(number, handler)
     try:
         yield
     finally:

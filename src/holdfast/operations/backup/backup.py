@@ -14,6 +14,7 @@ from holdfast.filesystem.remote import Disordered, RemoteSource
 from holdfast.model.content import ContentBuilder
 from holdfast.model.labels import Label, encode_label
 from holdfast.model.node import Content, Node, NodeType
+from holdfast.model.path import printable
 from holdfast.model.roles import BlobLoader
 from holdfast.model.snapshot import Hold, Snapshot, encode_snapshot
 from holdfast.model.snapshot import Problem as SnapshotProblem
@@ -119,7 +120,7 @@ def conclude(
         and options.parent is not None
         and _is_same_source(options.parent, snapshot, loader)
     )
-    return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=is_skipped)
+    return _commit(writer, snapshot, tally, options, is_skipped=is_skipped)
 
 
 def backup_objects(  # noqa: PLR0913, PLR0917 - as for local files
@@ -156,7 +157,7 @@ def backup_objects(  # noqa: PLR0913, PLR0917 - as for local files
         and before is not None
         and (before.paths, before.tree) == (snapshot.paths, tree)
     )
-    return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=is_skipped)
+    return _commit(writer, snapshot, tally, options, is_skipped=is_skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ def backup_stream(
     tree, tally = _confirmed(writer, once)
     origin = (start, source.kind, (os.fsdecode(source.path),))
     snapshot = _snapshot(writer, tree, options, clock, origin)
-    return _commit(writer, snapshot, tally, hold=options.hold, is_skipped=False)
+    return _commit(writer, snapshot, tally, options, is_skipped=False)
 
 
 def _tree_of_one_file(
@@ -303,8 +304,8 @@ def _commit(
     writer: Writer | Rehearsal,
     snapshot: Snapshot,
     tally: Tally,
+    options: BackupOptions,
     *,
-    hold: Hold | None,
     is_skipped: bool,
 ) -> BackupOutcome:
     snapshot = replace(
@@ -315,7 +316,10 @@ def _commit(
         problem_count=tally.problem_count,
         summary=tally.summary(writer),
     )
+    if options.parent is not None:
+        _warn_if_emptied(options.parent, snapshot)
     if not is_skipped:
+        hold = options.hold
         held = () if hold is None else (_put_hold(writer, hold, snapshot),)
         id_ = writer.commit(encode_snapshot(snapshot))
         snapshot = replace(snapshot, id=id_, holds=held)
@@ -325,6 +329,20 @@ def _commit(
         problems=tuple(tally.problems),
         problem_count=tally.problem_count,
     )
+
+
+def _warn_if_emptied(before: Snapshot, after: Snapshot) -> None:
+    """Say so if no file is left, as where nothing is mounted any more."""
+    files = _files(before)
+    if files and not _files(after) and before.paths == after.paths:
+        first, *others = after.paths
+        name = printable(os.fsencode(first)) + (" and others" if others else "")
+        _log.warning("%s: no file is left; its last snapshot has %s", name, f"{files:,}")
+
+
+def _files(snapshot: Snapshot) -> int:
+    summary = snapshot.summary
+    return summary.files_new + summary.files_changed + summary.files_unmodified
 
 
 def _put_hold(writer: Writer | Rehearsal, hold: Hold, snapshot: Snapshot) -> Hold:

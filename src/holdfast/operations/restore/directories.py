@@ -11,7 +11,7 @@ import stat
 from typing import Final
 
 from holdfast.errors import DamagedRepository
-from holdfast.filesystem import DirectoryStack, read_xattrs
+from holdfast.filesystem import read_xattrs
 from holdfast.filesystem.target import (
     ATTEMPTS,
     TargetError,
@@ -23,6 +23,8 @@ from holdfast.filesystem.target import (
     make_directory,
     names_in,
     remove_file,
+    stack_at,
+    status_at,
     status_of,
 )
 from holdfast.model.node import Node
@@ -54,7 +56,7 @@ class DirectoryRestorer:
         self._restorer = EntryRestorer(context)
         self._helper = helper
         self._batch = Batch(self._restorer, context, helper)
-        self._stack = DirectoryStack(os.dup(context.root))
+        self._stack = stack_at(context.root)
         self._open: list[OpenDirectory] = []
         self._levels: list[Level] = []
         self._folds: dict[int, bool] = {}
@@ -146,7 +148,7 @@ class DirectoryRestorer:
         """Enter a level, creating it if that is wanted; None when it is not there."""
         node = level.node
         if level.parent is None or node is None:
-            return self._opened(level, None, os.fstat(self._stack.fd))
+            return self._opened(level, None, status_at(self._stack.fd))
         if problem := self._open[-1].refusal(node.name):
             raise TargetError("create", problem)
         for _ in range(ATTEMPTS):

@@ -99,6 +99,7 @@ class Part:
         target: path of the target.
         folder: the directory that the file is in.
         name: of the file, which is there and not complete yet.
+        inode: of the file.
         pieces: what it is to hold.
         plan: where the blobs are.
     """
@@ -107,6 +108,7 @@ class Part:
     target: bytes
     folder: Folder
     name: bytes
+    inode: int
     pieces: list[Piece]
     plan: Plan
 
@@ -121,8 +123,7 @@ def write_part(part: Part) -> int:
             return -1
         with closing(DirectoryStack(root)) as stack:
             try:
-                folder = enter(stack, part.folder)
-                file = os.open(part.name, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=folder)
+                file = _open(enter(stack, part.folder), part.name, part.inode)
             except (OSError, TargetError) as error:
                 _log.info("a part of a file is left: %s", error)
                 return -1
@@ -135,6 +136,27 @@ def write_part(part: Part) -> int:
             finally:
                 os.close(file)
     return written
+
+
+def _open(folder: int, name: bytes, inode: int) -> int:
+    """Open a file that the restore has created.
+
+    Raises:
+        OSError: it cannot be opened; at once, also if it is a fifo now.
+        TargetError: it is not that file any more.
+    """
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = os.open(name, flags, dir_fd=folder)
+    try:
+        found = os.fstat(file).st_ino
+    except OSError:
+        os.close(file)
+        raise
+    # Not the device: that of a file may differ from its directory's, as in an overlay.
+    if found != inode:
+        os.close(file)
+        raise TargetError("open", "something else took its place")
+    return file
 
 
 def _write(file: int, content: memoryview, piece: Piece) -> bool:
@@ -206,12 +228,14 @@ class Elsewhere:
             _log.warning("a worker failed, its files are written here: %s", error)
             return None
 
-    def fill(self, folder: Folder, name: bytes, content: Content, size: int) -> Iterator[int]:
+    def fill(
+        self, folder: Folder, file: tuple[bytes, int], content: Content, size: int
+    ) -> Iterator[int]:
         """Have the bytes of a large file written; gives how many at a time.
 
         Args:
             folder: where the file is.
-            name: of the file, which is empty.
+            file: name and inode of the file, which is empty.
             content: what it is to hold.
             size: bytes.
 
@@ -220,12 +244,12 @@ class Elsewhere:
             PartMissing: a part is missing.
         """
         parts = (
-            Part(self._access, self._target, folder, name, pieces, plan)
+            Part(self._access, self._target, folder, *file, pieces, plan)
             for pieces, plan in _parts(content, size, self._loader)
         )
         for _, written in spread(self._executor, write_part, parts, self.has_ended):
             if written < 0:
-                raise PartMissing(os.fsdecode(name))
+                raise PartMissing(os.fsdecode(file[0]))
             yield written
 
 

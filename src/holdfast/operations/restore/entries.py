@@ -26,6 +26,7 @@ from holdfast.filesystem.target import (
     move_into_place,
     open_file,
     remove_directory,
+    status_at,
     status_of,
 )
 from holdfast.model.node import Content, Node, NodeType
@@ -282,7 +283,7 @@ class EntryRestorer:
         content = cast("Content", job.node.payload)
         written = 0
         for length in cast("Elsewhere", self._context.elsewhere).fill(
-            folder, name, content, job.node.size
+            folder, (name, os.fstat(fd).st_ino), content, job.node.size
         ):
             if self._context.has_ended():
                 raise Stopped
@@ -354,7 +355,7 @@ class EntryRestorer:
         """What other names of the file may be linked to, if it has any."""
         if job.node.filesystem is None:
             return None
-        status = os.fstat(fd)
+        status = status_at(fd)
         return Holder(job.around.place, job.node.name, status.st_dev, status.st_ino)
 
 

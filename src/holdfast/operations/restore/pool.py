@@ -36,6 +36,7 @@ class Pool:
         self._waiting: deque[Batch] = deque()
         self._ended = False
         self._failure: BaseException | None = None
+        self._working = workers
         self._threads = [
             threading.Thread(target=self._work, name=f"holdfast-restore-{number}", daemon=True)
             for number in range(workers)
@@ -61,7 +62,9 @@ class Pool:
             self._join()
         except BaseException as interruption:
             self._fail(interruption)  # or the rest would still be done
-            self._join()
+            # Not by another join: it may wait for ever for a lock that an interrupted one took.
+            with self._changed:
+                self._changed.wait_for(lambda: not self._working)
             raise
         for batch in self._waiting:
             batch.close()
@@ -101,6 +104,9 @@ class Pool:
                     batch.close()
             except BaseException as error:  # noqa: BLE001 - raised again where the pool is used
                 self._fail(error)
+        with self._changed:
+            self._working -= 1
+            self._changed.notify_all()
 
     def _next(self) -> Batch | None:
         with self._changed:

@@ -16,6 +16,8 @@ from holdfast.filesystem.target import (
     remove_directory,
     remove_file,
     restore_mode,
+    stack_at,
+    status_at,
     status_of,
 )
 from holdfast.operations.restore.result import Tally
@@ -73,7 +75,7 @@ class Purge:
             is_directory = stat.S_ISDIR(found.st_mode)
             choice = scope.judge(name, is_directory=is_directory)
             if is_directory:
-                return self._remove_tree(fd, here, choice, os.fstat(fd).st_dev)
+                return self._remove_tree(fd, here, choice, status_at(fd).st_dev)
             return choice.selected and self._remove_file(fd, here)
         except TargetError as error:
             self._tally.problem(here.path, error)
@@ -88,7 +90,7 @@ class Purge:
     def _remove_tree(self, fd: int, place: Place, choice: Choice, device: int) -> bool:
         """Empty and remove a directory, however deep it is."""
         gone = False
-        with DirectoryStack(os.dup(fd)) as stack:
+        with stack_at(fd) as stack:
             levels = self._enter(stack, place, choice, device)
             while levels:
                 level = levels[-1]

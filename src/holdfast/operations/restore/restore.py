@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from holdfast.errors import BackendError, DamagedRepository, UsageError
-from holdfast.filesystem.target import open_target
+from holdfast.filesystem.target import TargetError, open_target
 from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
 from holdfast.operations.restore.directories import DirectoryRestorer
@@ -75,6 +75,8 @@ def restore(
                 job.write(root, tally, target)
                 if options.verify:
                     job.verify(root, tally)
+    except TargetError as error:  # the target itself: all that is in it is data for the report
+        raise UsageError(f"target {os.fsdecode(target)!r}: {error.message}") from error
     finally:
         if root is not None:
             os.close(root)

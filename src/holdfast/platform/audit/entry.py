@@ -165,8 +165,8 @@ def parse(line: bytes) -> AuditEntry:
     entry = AuditEntry(**record)
     try:
         is_canonical = encode(entry) == line
-    except RecursionError:  # reading goes deeper than writing
-        raise BadEntry("it is nested too deeply") from None
+    except (RecursionError, ValueError):  # reading goes deeper than writing, and knows NaN
+        raise BadEntry("it is nested too deeply, or has numbers that are none") from None
     if not is_canonical:
         raise BadEntry("it is not written as entries are")
     if not _is_time(entry.time):

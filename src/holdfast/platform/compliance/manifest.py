@@ -197,6 +197,8 @@ def _read(file: Path) -> bytes:
             data = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{str(file)!r}: no name of a file") from error
     if len(data) > SIZE_LIMIT:
         raise UsageError(f"{file}: too large to be part of a report")
     return data
@@ -239,7 +241,7 @@ def _changed_files(manifest: Path, record: Record) -> list[Finding]:
     files = record["files"]
     assert isinstance(files, dict)  # noqa: S101 - `_parsed` looked
     for name, told in files.items():
-        if Path(name).name != name or not isinstance(told, dict):
+        if not name or Path(name).name != name or not isinstance(told, dict):
             findings.append(Finding(name, "no name of a file beside the manifest"))
             continue
         try:
@@ -269,7 +271,7 @@ def _changed_conclusion(manifest: Path, record: Record) -> list[Finding]:
 def _conclusion(data: bytes, record: Record) -> str:
     """What is wrong with evidence beside a manifest's record; "" if nothing is."""
     told = json.loads(data)
-    audit = told["audit"] and AuditExtract.of(told["audit"])
+    audit = None if told["audit"] is None else AuditExtract.of(told["audit"])
     evidence = Evidence.of(told["drill"], audit, told["history"])
     when = datetime.fromisoformat(str(record["generated"]))
     report = ComplianceReport(framework(str(record["framework"])), evidence, when)
@@ -285,8 +287,8 @@ def _signature(record: Record) -> bool | None:
     """Whether the signature is right; None if there is none."""
     if record.get("public_key") is None and "signature" not in record:
         return None
-    message = canonical({name: each for name, each in record.items() if name != "signature"})
     try:
+        message = canonical({name: each for name, each in record.items() if name != "signature"})
         signature = bytes.fromhex(str(record["signature"]))
         return signing.is_signed(str(record["public_key"]).encode(), message, signature)
     except (ValueError, KeyError):

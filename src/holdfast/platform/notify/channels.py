@@ -45,7 +45,7 @@ class AppriseChannel:
         url: as apprise's documentation describes them, such as ``discord://ID/TOKEN`` or
             ``json://host/path``; also the webhook addresses that some services give out.
 
-        name: what it is called in records; the URL, its secrets blotted out, when None.
+        name: what it is called in records; the kind and the host of the URL when None.
 
     Raises:
         UsageError: apprise is not installed, or cannot make sense of the URL, which the message
@@ -58,11 +58,11 @@ class AppriseChannel:
 
     @property
     def name(self) -> str:
-        """As it was given, or the URL."""
+        """As it was given, or the URL up to its host: what follows may be what protects it."""
         if self._name is not None:
             return self._name
         url = self._service.url(privacy=True)  # type: ignore[no-untyped-call]  # apprise's
-        return str(url).partition("?")[0]
+        return "/".join(str(url).partition("?")[0].split("/", 3)[:3])
 
     def deliver(self, message: Message) -> None:
         """See `Channel.deliver`."""

@@ -22,7 +22,7 @@ def find_zone(name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except (ZoneInfoNotFoundError, ValueError, OSError, RecursionError):  # the last of many parts
         raise UsageError(
             f"unknown time zone {name!r}: give a name such as Europe/Berlin or UTC; a system "
             "without time zones gets them by `pip install tzdata`"

@@ -220,10 +220,13 @@ def test_who_may_only_read_does_not_anchor(
     assert "the audit trail is not anchored" in caplog.text
 
 
-def test_a_line_that_is_nested_too_deeply_is_found_and_appended_after(trail: AuditTrail) -> None:
+@pytest.mark.parametrize("value", [b"[" * 900 + b"]" * 900, b"NaN", b"-Infinity"])
+def test_a_line_that_cannot_be_written_as_it_is_read_is_found_and_appended_after(
+    trail: AuditTrail, value: bytes
+) -> None:
     *rest, line = lines_of(trail)
-    deep = line.replace(b'"details":{}', b'"details":{"a":' + b"[" * 900 + b"]" * 900 + b"}")
-    rewritten(trail, [*rest, deep])
+    odd = line.replace(b'"details":{}', b'"details":{"a":' + value + b"}")
+    rewritten(trail, [*rest, odd])
     assert [number for number, _ in problems(trail)] == [6]
     assert trail.record("backup").sequence == 6
     assert [number for number, _ in problems(trail)] == [6]

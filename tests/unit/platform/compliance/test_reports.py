@@ -33,6 +33,12 @@ from holdfast.platform.workspace import Workspace
 
 REPOSITORY = "ab" * 16
 WHEN = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ANOTHER_KIND_OF_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MAwwBQYDKgMEAwMAAQI=
+-----END PUBLIC KEY-----
+"""
+"""Of an algorithm that nobody knows."""
 
 GOOD = DrillReport(
     drill_id="7d9f2c1e-0000-4000-8000-000000000001",
@@ -495,9 +501,11 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(reporter: ComplianceRe
     result = reporter.generate_report(GOOD, "SOC2")
     manifest = Path(str(result["manifest_file"]))
     told = json.loads(manifest.read_bytes())
-    told["files"]["../../etc/passwd"] = {"blake3": "", "size": 0}
+    names = ["../../etc/passwd", "", "a\0b", "\ud800"]
+    told["files"] |= {name: {"blake3": "", "size": 0} for name in names}
     manifest.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
-    assert any("no name of a file" in each.problem for each in verify(manifest).findings)
+    found = {each.file: each.problem for each in verify(manifest).findings}
+    assert all("no name of a file" in found[name] for name in names)
 
 
 def test_a_file_that_the_manifest_does_not_name_does_not_verify(
@@ -546,13 +554,43 @@ def test_hostile_evidence_and_manifests_are_findings(
     assert not verify(manifest).ok
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"more": float("inf")},
+        {"public_key": "no key"},
+        {"public_key": ANOTHER_KIND_OF_KEY},
+        {"signature": "not hexadecimal"},
+    ],
+)
+def test_a_signature_that_makes_no_sense_is_a_finding(
+    reporter: ComplianceReporter, change: dict[str, object]
+) -> None:
+    manifest = Path(str(reporter.generate_report(GOOD, "SOC2")["manifest_file"]))
+    told = {**json.loads(manifest.read_bytes()), "public_key": "", "signature": "00", **change}
+    manifest.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+    [finding] = verify(manifest).findings
+    assert finding.problem == "the signature is not of this manifest"
+
+
+def test_evidence_with_an_audit_trail_that_is_none_is_a_finding(
+    reporter: ComplianceReporter,
+) -> None:
+    result = reporter.generate_report(GOOD, "SOC2")
+    evidence = Path(str(result["evidence_file"]))
+    evidence.write_text(json.dumps({**json.loads(evidence.read_bytes()), "audit": []}))
+    found = [each.problem for each in verify(str(result["manifest_file"])).findings]
+    assert "it is no evidence of a report" in found
+
+
 def test_missing_files_and_keys(reporter: ComplianceReporter, tmp_path: Path) -> None:
     result = reporter.generate_report(GOOD, "SOC2")
     with pytest.raises(UsageError, match="No such file"):
         verify(tmp_path / "none.md")
-    (tmp_path / "no key").write_text("x")
-    with pytest.raises(UsageError, match="no key"):
-        verify(str(result["report_file"]), tmp_path / "no key")
+    for text in (ANOTHER_KIND_OF_KEY, "x"):
+        (tmp_path / "no key").write_text(text)
+        with pytest.raises(UsageError, match="no key"):
+            verify(str(result["report_file"]), tmp_path / "no key")
     Path(str(result["report_file"])).unlink()
     assert not verify(str(result["manifest_file"])).ok
     with pytest.raises(UsageError, match="signing key"):
