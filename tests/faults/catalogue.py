@@ -67,8 +67,9 @@ CATALOGUE = (
     Row(
         6,
         "an interrupt, or no memory left, in any thread",
-        "SIGINT, SIGTERM and SIGHUP to real processes at every step of every command; exceptions "
-        "at every operation and in workers; limits on memory and descriptors for every command",
+        "SIGINT, SIGTERM and SIGHUP to real processes at every step of the commands that work on a "
+        "repository most; exceptions at every operation and in workers; limits on memory and "
+        "descriptors for the same commands",
         "no snapshot, no session, no thread is left; the exit code is 130 for a signal; what there "
         "is too little of is an error, never a file that cannot be read nor damage",
         "Python itself waits for ever when memory ends in the very moment in which it starts a "
@@ -135,8 +136,8 @@ CATALOGUE = (
     Row(
         16,
         "the disk of the repository is full, or a quota is used up, and has room again",
-        "small file systems that are filled, under every command that writes; `ENOSPC` and "
-        "`EDQUOT` at each put",
+        "small file systems that are filled, under the commands that write most; no room at each "
+        "put of every command; `ENOSPC` and `EDQUOT` at steps of a put",
         "`StorageFull`, never an unreadable file; no partial object; a prune gives room back",
     ),
     Row(
@@ -181,8 +182,8 @@ CATALOGUE = (
     Row(
         23,
         "the repository may only be read",
-        "file permissions, a read-only mount under every command, a policy of the proxy, a "
-        "backend that only reads",
+        "file permissions, a read-only mount under the commands that work on a repository most, a "
+        "policy of the proxy, a backend that only reads",
         "reading works and writes nothing; a backup fails at its first write",
     ),
     Row(

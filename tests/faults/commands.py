@@ -21,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import IO, Self
 
@@ -223,16 +224,15 @@ def _used(limit: str) -> int:
 def _counting(order: Order, steps: int) -> Callable[[str, object], None]:
     """Sends the signals at the moment, and tells the parent of every step."""
     main_process = os.getpid()
-    count = 0
+    numbers = count(1)  # of which no two threads get the same
 
     def hook(event: str, _: object) -> None:
-        nonlocal count
         if event in MOMENTS and os.getpid() == main_process:
-            count += 1
+            number = next(numbers)
             os.write(steps, b".")
-            if count == order.moment:
-                for number in order.signals:
-                    os.kill(main_process, number)
+            if number == order.moment:
+                for each in order.signals:
+                    os.kill(main_process, each)
 
     return hook
 

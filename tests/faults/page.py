@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +30,8 @@ ever returned; no existing snapshot is harmed; bad input is an error that says w
 {summary}
 
 `make test` runs them, some in part; `make soak` runs them at length, `make simulate` the simulation
-of the engine with as many seeds as you like. A test names the rows that it tries with
-`@pytest.mark.fault`.
+of the engine with as many seeds as you like, `make thrash` and `make fuzz` what they do for as many
+minutes. A test names the rows that it tries with `pytest.mark.fault`, or its module does for all.
 
 """
 
@@ -66,19 +66,32 @@ def _marked() -> Iterator[Found]:
         if "mark.fault(" not in text:
             continue
         module = path.relative_to(TESTS).as_posix()
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
-                rows = _rows(node)
+        tree = ast.parse(text)
+        of_all = tuple(row for node in tree.body for row in _rows_of_all(node))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                rows = _rows(node.decorator_list) + of_all
                 if rows:
                     yield Found(module, node.name, rows)
 
 
-def _rows(test: ast.FunctionDef) -> tuple[int, ...]:
+def _rows_of_all(node: ast.stmt) -> tuple[int, ...]:
+    """The rows that all tests of a module try, if that is what the statement says."""
+    match node:
+        case ast.Assign(targets=[ast.Name("pytestmark")], value=ast.List(marks)):
+            return _rows(marks)
+        case ast.Assign(targets=[ast.Name("pytestmark")], value=mark):
+            return _rows([mark])
+        case _:
+            return ()
+
+
+def _rows(marks: Iterable[ast.expr]) -> tuple[int, ...]:
     return tuple(
         ast.literal_eval(argument)
-        for decorator in test.decorator_list
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fault"
-        for argument in decorator.args
+        for mark in marks
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.fault"
+        for argument in mark.args
     )
 
 

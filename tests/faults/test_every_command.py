@@ -192,6 +192,12 @@ def are_forgotten(*numbers: int) -> Callable[[After], bool]:
     return effect
 
 
+def is_as_it_was(after: After) -> bool:
+    """Nothing was backed up that is not as in the last snapshot."""
+    before = after.world.held[after.world.ids[4]]
+    return all(found == before for found in after.new())
+
+
 def is_back(after: After) -> bool:
     return any(each.original == after.world.ids[0] for each in after.there.values())
 
@@ -291,7 +297,7 @@ COMMANDS = (
         fails_at_other=True,
     ),
     Command("create", "--command out -- printf text", has_output),
-    Command("create", "{top}/still --skip-if-unchanged", lambda _: True),
+    Command("create", "{top}/still --skip-if-unchanged", is_as_it_was),
     Command("tag", "{3} --add new", has_tag),
     Command("tag", "{3} --hold=why", is_held),
     Command("forget", "{1}", are_forgotten(1), gone=SOME, again=frozenset({1})),

@@ -288,7 +288,7 @@ def test_what_is_mounted_is_whole_or_an_error(
         inside = f"{world.ids[3]}:{world.data}"
 
         mount = partial(repo.mount, place, inside, on_ready=ready.set)
-        thread = threading.Thread(target=mount)
+        thread = threading.Thread(target=mount, daemon=True)  # a test that fails ends all the same
         thread.start()
         assert ready.wait(PATIENCE)
         faulty._plan = PLANS[failure](len(faulty.calls) + number)

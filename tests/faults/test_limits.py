@@ -1,4 +1,4 @@
-"""Every command that works on a repository, with every signal, and with too little of everything.
+"""Commands that work on a repository, with every signal, and with too little of everything.
 
 Row 6: signals at any moment of a command; memory and descriptors that run out before or while it
 works. Rows 27 and 28: commands that stand still for days while others reclaim. Row 16: a full disk

@@ -345,7 +345,8 @@ FILES = (
 )  # fmt: skip
 DIRECTORIES = (
     remove, rename_back, rename_ahead, move_up, move_down, to_link, to_fifo, to_file,
-    to_other_directory, swap, fill, clear, close_up, add_attribute,
+    to_other_directory, swap, fill, clear, add_attribute,
+    *([close_up] if os.geteuid() == 0 else []),  # nobody else could look at what is in it
 )  # fmt: skip
 OTHERS = (remove, rename_back, move_down, to_file, to_link, to_fifo, to_directory)
 FOR_A_WHILE = (put_aside, to_link, to_fifo, to_file, to_directory)

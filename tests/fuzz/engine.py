@@ -128,8 +128,11 @@ class Coverage:
 
     def _learn(self, constants: object) -> None:
         match constants:
-            case tuple() | frozenset():
+            case tuple():
                 for each in constants:
+                    self._learn(each)
+            case frozenset():  # in an order that is the same in every process
+                for each in sorted(constants, key=repr):
                     self._learn(each)
             case str() if 0 < len(constants) <= _WORD_LIMIT:
                 self.words[constants] = None
@@ -216,12 +219,13 @@ def at_most(seconds: float) -> Iterator[None]:
         raise TooSlow(f"more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timer)  # pytest's limit for a test, where it has one
 
 
 def memory_taken() -> int:

@@ -53,6 +53,7 @@ def run(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.timeout(900)  # a busy machine takes long for as many runs of tests
 def test_a_sample_is_killed_or_explained() -> None:
     """`make mutants` tries more of them, in more modules."""
     done = run(ROOT, "--modules", *MODULES, "--tests", *TESTS, "--sample", str(SAMPLE))

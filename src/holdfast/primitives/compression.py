@@ -54,9 +54,9 @@ class Compressor:
         """
         if self.level == 0 or not data:
             return None
-        if len(data) >= _PROBED and self.level <= _PROBED_LEVEL and not self._shrinks(data):
-            return None
         try:
+            if len(data) >= _PROBED and self.level <= _PROBED_LEVEL and not self._shrinks(data):
+                return None
             frame: bytes = self._context("whole", self._new).compress(data)
         except zstandard.ZstdError as error:
             _refuse_shortage(error)

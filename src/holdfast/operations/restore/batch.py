@@ -179,17 +179,21 @@ class Batch:
         self._small += self._empty
         if isinstance(loader, Loader) and self._helper.offer(len(self._small)):
             self._task = self._plan(loader)
-        else:
+        if self._task is None:
             self._contents = view_blobs(loader, self._blobs)
         always = self._context.options.overwrite is Overwrite.ALWAYS
         for share in self._shares:
             if share.nodes and (always or share.directory.around.is_new):
                 loader.prefetch(_first_blobs(share.nodes))
 
-    def _plan(self, loader: Loader) -> Task:
+    def _plan(self, loader: Loader) -> Task | None:
+        """What the helper is to do; None if it is to be done here, where each failure is told."""
         folders: list[Folder] = []
         for share in self._shares:
-            status = os.fstat(share.fd)
+            try:
+                status = os.fstat(share.fd)
+            except OSError:
+                return None
             names = share.directory.around.place.names
             folders.append((names, status.st_dev, status.st_ino))
         files = [(share, plain_file(node)) for share, node in self._small]

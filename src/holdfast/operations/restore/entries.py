@@ -278,12 +278,12 @@ class EntryRestorer:
 
     def _fill_elsewhere(self, job: Job, fd: int, name: bytes) -> int:
         """Have a new file written by an executor; returns the bytes that were written."""
-        status = os.fstat(job.fd)
+        status = status_at(job.fd)
         folder = job.around.place.names, status.st_dev, status.st_ino
         content = cast("Content", job.node.payload)
         written = 0
         for length in cast("Elsewhere", self._context.elsewhere).fill(
-            folder, (name, os.fstat(fd).st_ino), content, job.node.size
+            folder, (name, status_at(fd).st_ino), content, job.node.size
         ):
             if self._context.has_ended():
                 raise Stopped

@@ -43,8 +43,12 @@ class Pool:
         ]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException as error:  # those that were started would wait for work for ever
+            self._fail(error)
+            raise
         return self
 
     def __exit__(
@@ -96,17 +100,19 @@ class Pool:
                 raise self._failure
 
     def _work(self) -> None:
-        while (batch := self._next()) is not None:
-            try:
+        try:
+            while (batch := self._next()) is not None:
                 try:
-                    batch.run()
-                finally:
-                    batch.close()
-            except BaseException as error:  # noqa: BLE001 - raised again where the pool is used
-                self._fail(error)
-        with self._changed:
-            self._working -= 1
-            self._changed.notify_all()
+                    try:
+                        batch.run()
+                    finally:
+                        batch.close()
+                except BaseException as error:  # noqa: BLE001 - raised again where the pool is used
+                    self._fail(error)
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
 
     def _next(self) -> Batch | None:
         with self._changed:
