@@ -46,7 +46,8 @@ CATALOGUE = (
         3,
         "forgetting, a prune, the merging of index objects, a repair or key management crashes",
         "every operation in turn fails, or is the last",
-        "all snapshots are whole at every point, and the same command run again ends it",
+        "all snapshots are whole at every point, and the same command run again ends it, without "
+        "the ids of those snapshots that it has forgotten already",
     ),
     Row(
         4,

@@ -298,7 +298,11 @@ def test_who_asks_twice_is_obeyed_at_once(bench: Bench, name: str, stride: Strid
 def test_a_command_that_stands_still_for_days_while_others_reclaim(
     bench: Bench, name: str, stride: Stride
 ) -> None:
-    """SIGSTOP at a moment, then SIGCONT, with clocks that have gone on: it tells what is true."""
+    """SIGSTOP at a moment, then SIGCONT, with clocks that have gone on: it tells what is true.
+
+    The others wait for its session, of which they have seen nothing before; `test_concurrency`
+    tries one that was declared dead meanwhile.
+    """
     steps = bench.run(name).steps
     stopped = 0
     for moment in stride(range(1, steps + 1), steps, steps // 2):
