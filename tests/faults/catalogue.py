@@ -73,8 +73,6 @@ CATALOGUE = (
         "descriptors for the same commands",
         "no snapshot, no session, no thread is left; the exit code is 130 for a signal; what there "
         "is too little of is an error, never a file that cannot be read nor damage",
-        "A signal at a few moments of a backup leaves its session behind, which others wait for "
-        "until it is declared dead: `make soak` shows it. "
         "Python itself waits for ever when memory ends in the very moment in which it starts a "
         "thread, and a library that is refused memory may end the process; nothing is harmed.",
     ),

@@ -37,6 +37,9 @@ WORDS = b"the first line\nsomething to be found\nthe last line, of snapshot %d\n
 TIMES = re.compile(r"time|seconds|duration|elapsed|speed|_at$|minutes|hours")
 """Names in documents of what is not the same in any two runs."""
 
+TOOK = re.compile(r"\d[\d,.]* (s|ms|min|h)\b")
+"""In a text, how long something took."""
+
 CLOSED = (holdfast.WrongPassword, holdfast.RepositoryNotFound, holdfast.DamagedRepository)
 
 Contents: TypeAlias = dict[str, bytes]
@@ -404,7 +407,11 @@ class Machine:
 
 def leaves(ended: Ended) -> dict[str, str]:
     """What a command printed, in parts; how long something took is none of them."""
-    return {way: leaf for way, leaf in _flat(ended.document) if not TIMES.search(way)}
+    return {
+        way: TOOK.sub("a while", leaf)
+        for way, leaf in _flat(ended.document)
+        if not TIMES.search(way)
+    }
 
 
 def _flat(value: object, way: str = "") -> Iterator[tuple[str, str]]:

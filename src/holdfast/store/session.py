@@ -136,7 +136,7 @@ class Session:
             put_probing(backend, self._name, announcement)
             self._thread.start()
         except BaseException:
-            self._delete(self._name)
+            self.end()
             raise
 
     def __enter__(self) -> Self:
@@ -226,9 +226,18 @@ class Session:
 
     def end(self) -> None:
         """Clear the session away, within seconds; what cannot be cleared a later prune will."""
+        try:
+            self._clear_away()
+        except BaseException:
+            # A Ctrl-C in the midst of it: others would wait for what stays. A second one ends it.
+            self._clear_away()
+            raise
+
+    def _clear_away(self) -> None:
         self._stop.set()
-        # A sign of life that is on its way and comes too late is left for a prune, too.
-        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            # A sign of life that is on its way and comes too late is left for a prune, too.
+            self._thread.join(_PATIENCE)
         if self._in_doubt:
             _log.warning("session %s stays, as its commit may still get through", self.id.hex())
             return

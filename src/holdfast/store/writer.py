@@ -134,8 +134,10 @@ class Writer:
             if kind is not None:
                 self.save_progress(at_end=True)
         finally:
-            withdraw(self._session.id)
-            self._session.end()
+            try:
+                withdraw(self._session.id)
+            finally:
+                self._session.end()
 
     def save_progress(self, *, at_end: bool = False) -> None:
         """Tell the index of what an interrupted backup has stored, for the next to build upon.

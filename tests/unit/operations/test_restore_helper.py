@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,10 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def children() -> set[int]:
     """Processes that this one has started, but for what the library's executors leave."""
-    tasks = Path("/proc/self/task").iterdir()
-    pids = {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    pids: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+            pids.update(map(int, (task / "children").read_text().split()))
     return {pid for pid in pids if b"multiprocessing" not in command_line(pid)}
 
 

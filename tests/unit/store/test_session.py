@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
@@ -257,6 +258,30 @@ def test_a_commit_that_was_not_done_fails(
     # Over a network it may still get through: what was refused may be its repetition only.
     is_in_doubt = not backend.capabilities().local
     assert names(backend) == [f"sessions/{mine.id.hex()}"] * is_in_doubt
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_an_interrupt_while_a_session_is_cleared_away_leaves_nothing(
+    number: int, *, done: bool
+) -> None:
+    backend, clock, deletes = MemoryBackend(), ManualClock(), count(1)
+    plan = Fail(
+        lambda call: call.verb == "delete" and next(deletes) == number, interrupting, done=done
+    )
+
+    def has_beaten_twice() -> bool:
+        clock.advance(HEARTBEAT)  # again, if the last one had not begun to wait for it
+        return len(names(backend)) > 2
+
+    with pytest.raises(KeyboardInterrupt), session(Faulty(backend, plan), clock):
+        until(has_beaten_twice)
+    assert names(backend) == []
+
+
+def interrupting(*_: object) -> BaseException:
+    return KeyboardInterrupt()
 
 
 class Slow(MemoryBackend):
