@@ -47,8 +47,10 @@ class Moments:
     """The calls that are made while it is entered, in this and all other threads.
 
     Args:
-        act: called before each, with its number from 1 on. What it does is not counted.
+        act: called before each, with its number from 1 on. What it does is not counted; what it
+            raises is what the call raises, which is then not made.
         look: called with the path of each file or directory that was opened to be read or written.
+        but: the calls that are let alone.
 
     Attributes:
         count: calls until now.
@@ -56,8 +58,13 @@ class Moments:
     """
 
     def __init__(
-        self, act: Callable[[int], None], look: Callable[[bytes], None] = lambda _: None
+        self,
+        act: Callable[[int], None],
+        look: Callable[[bytes], None] = lambda _: None,
+        *,
+        but: frozenset[str] = frozenset(),
     ) -> None:
+        self._calls = CALLS - but
         self._act = act
         self._look = look
         self._lock = threading.Lock()
@@ -67,7 +74,7 @@ class Moments:
         self.about: dict[bytes, list[int]] = {}
 
     def __enter__(self) -> Self:
-        for name in CALLS:
+        for name in self._calls:
             self._originals[name] = cast("_Call", getattr(os, name))
         for name, original in self._originals.items():
             setattr(os, name, self._stopped(name, original))
@@ -149,8 +156,10 @@ class _Listing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._moments.stop()
-        self._entries.close()
+        try:
+            self._moments.stop()
+        finally:
+            self._entries.close()
 
     def __iter__(self) -> Iterator[_Entry]:
         entries = iter(self._entries)

@@ -10,12 +10,12 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.faults.moments import Moments
 
 from holdfast.errors import HoldfastError
 from holdfast.operations.restore import Overwrite, RestoreOptions, RestoreResult, restore
@@ -35,64 +35,15 @@ from holdfast.testing.trees import (
 if TYPE_CHECKING:
     from tests.length import Stride
 
-P = ParamSpec("P")
-R = TypeVar("R")
+GIVING_BACK = frozenset({"close"})
+"""What asks the system for nothing: Linux has let go of a descriptor even if it says otherwise."""
 
-CALLS = (
-    *("chmod", "chown", "fchmod", "fchown", "fstat", "ftruncate", "getxattr", "link", "listdir"),
-    *("listxattr", "lseek", "lstat", "mkdir", "mkfifo", "open", "pread", "pwrite", "read"),
-    *("readlink", "readv", "removexattr", "rename", "rmdir", "scandir", "setxattr", "stat"),
-    *("symlink", "unlink", "utime"),
-)
-"""What is asked of the system to restore something; giving descriptors back is not among it."""
+Failing = Callable[[int], None]
+"""Given the number of a call, it may raise what that is to raise."""
 
 
 class PowerCut(BaseException):
     """The process is gone: no handler may do anything about it."""
-
-
-class System:
-    """Counts requests, and fails some of them.
-
-    Attributes:
-        count: how many there were since it was armed.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._is_armed = False
-        self._fails: Callable[[int], BaseException | None] = lambda _: None
-        self._lock = threading.Lock()
-
-    def counted(self, call: Callable[P, R]) -> Callable[P, R]:
-        """The same request, which fails when it is its turn."""
-
-        def ask(*arguments: P.args, **options: P.kwargs) -> R:
-            with self._lock:
-                self.count += self._is_armed
-                error = self._fails(self.count) if self._is_armed else None
-            if error is not None:
-                raise error
-            return call(*arguments, **options)
-
-        return ask
-
-    @contextmanager
-    def armed(self, fails: Callable[[int], BaseException | None]) -> Iterator[None]:
-        """Fail what is to fail as long as the context lasts."""
-        self.count, self._fails, self._is_armed = 0, fails, True
-        try:
-            yield
-        finally:
-            self._is_armed = False
-
-
-@pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> System:
-    found = System()
-    for name in CALLS:
-        monkeypatch.setattr(os, name, found.counted(getattr(os, name)))
-    return found
 
 
 def tree() -> Entry:
@@ -108,15 +59,23 @@ def tree() -> Entry:
     )
 
 
-def once(number: int, code: int) -> Callable[[int], BaseException | None]:
-    return lambda count: OSError(code, os.strerror(code)) if count == number else None
+def once(number: int, code: int) -> Failing:
+    def fail(count: int) -> None:
+        if count == number:
+            raise OSError(code, os.strerror(code))
+
+    return fail
 
 
-def crash(number: int) -> Callable[[int], BaseException | None]:
-    return lambda count: PowerCut() if count >= number else None
+def crash(number: int) -> Failing:
+    def fail(count: int) -> None:
+        if count >= number:
+            raise PowerCut
+
+    return fail
 
 
-FAILURES: dict[str, Callable[[int], Callable[[int], BaseException | None]]] = {
+FAILURES: dict[str, Callable[[int], Failing]] = {
     "fails": lambda number: once(number, errno.EIO),
     "is not allowed": lambda number: once(number, errno.EACCES),
     "finds no room": lambda number: once(number, errno.ENOSPC),
@@ -138,7 +97,7 @@ def occupied(target: Path) -> None:
 @pytest.mark.parametrize("is_occupied", [False, True], ids=["new", "occupied"])
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_restore_is_right_or_says_so_whatever_request_fails(
-    system: System, tmp_path: Path, failure: str, is_occupied: bool, stride: Stride
+    tmp_path: Path, failure: str, is_occupied: bool, stride: Stride
 ) -> None:
     target = tmp_path / "target"
     complete = expected(tree())
@@ -147,7 +106,9 @@ def test_a_restore_is_right_or_says_so_whatever_request_fails(
     failed = 0
 
     def run() -> RestoreResult:
-        options = RestoreOptions(delete=is_occupied, overwrite=Overwrite.ALWAYS)
+        options = RestoreOptions(
+            delete=is_occupied, overwrite=Overwrite.ALWAYS, verify=is_occupied
+        )
         return restore(root, b"/", target, blobs, options)
 
     for number in stride(range(1, 2000), 9, list(FAILURES).index(failure)):
@@ -156,7 +117,7 @@ def test_a_restore_is_right_or_says_so_whatever_request_fails(
             occupied(target)
         before = set(threading.enumerate())
         result = None
-        with system.armed(FAILURES[failure](number)):
+        with Moments(FAILURES[failure](number), but=GIVING_BACK) as system:
             try:
                 result = run()
             except (HoldfastError, PowerCut):

@@ -243,6 +243,18 @@ def status_at(fd: int) -> os.stat_result:
         raise TargetError("examine", error) from error
 
 
+def another(fd: int) -> int:
+    """Another descriptor of a directory.
+
+    Raises:
+        TargetError: there is none to be had.
+    """
+    try:
+        return os.dup(fd)
+    except OSError as error:
+        raise TargetError("enter", error) from error
+
+
 def stack_at(fd: int) -> DirectoryStack:
     """The way down from a directory whose descriptor stays the caller's.
 
@@ -250,7 +262,7 @@ def stack_at(fd: int) -> DirectoryStack:
         TargetError: it cannot be examined.
     """
     try:
-        return DirectoryStack(os.dup(fd))
+        return DirectoryStack(another(fd))
     except OSError as error:
         raise TargetError("examine", error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -167,6 +168,28 @@ def test_a_helper_that_cannot_start_costs_nothing(
     assert result.errors == ()
     assert observed(tmp_path / "target") == expected(TREE)
     assert not children()
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.fault(36)
+def test_what_cannot_be_planned_for_a_helper_is_done_without(
+    tmp_path: Path, loader: Loader, root: BlobId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system may forget a descriptor at any moment."""
+    fstat = os.fstat
+    refused: list[int] = []
+
+    def stale(fd: int) -> os.stat_result:
+        if sys._getframe(1).f_code.co_name == "_plan":
+            refused.append(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return fstat(fd)
+
+    monkeypatch.setattr(os, "fstat", stale)
+    result = restore(root, b"/", tmp_path / "target", loader, RestoreOptions())
+    assert refused
+    assert result.errors == ()
+    assert observed(tmp_path / "target") == expected(TREE)
 
 
 @pytest.mark.usefixtures("at_once")

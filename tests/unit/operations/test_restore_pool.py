@@ -140,7 +140,7 @@ def test_those_who_wait_for_a_holder_get_it_or_become_it() -> None:
 def test_an_interrupt_while_it_waits_for_its_threads_ends_it_all_the_same() -> None:
     """A join that an interrupt ended is not done again: it might never return."""
     go = threading.Event()
-    piece, second = Piece(go), Piece()
+    piece, others = Piece(go), [Piece() for _ in range(2)]
     joined: list[str] = []
 
     def interrupted() -> None:
@@ -152,9 +152,45 @@ def test_an_interrupt_while_it_waits_for_its_threads_ends_it_all_the_same() -> N
     pool.__enter__()
     pool.submit(piece)
     piece.begun.wait()
-    pool.submit(second)
+    for each in others:
+        pool.submit(each)
     pool._threads[0].join = interrupted  # type: ignore[assignment,method-assign]
     with pytest.raises(KeyboardInterrupt):
         pool.__exit__(None, None, None)
     assert joined == ["once"]
-    assert piece.closed == 1
+    assert all(each.closed == 1 for each in (piece, *others))
+
+
+@pytest.mark.fault(6)
+def test_a_thread_that_cannot_be_started_leaves_no_other_waiting() -> None:
+    pool = Pool(workers=2)
+    first, second = pool._threads
+
+    def refused() -> None:
+        raise RuntimeError("can't start new thread")
+
+    second.start = refused  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        pool.__enter__()
+    first.join(60)
+    assert not first.is_alive()
+
+
+@pytest.mark.fault(6)
+def test_a_thread_that_ends_by_a_failure_keeps_nobody_waiting() -> None:
+    """One that has not even got a batch, as when memory ends where it waits for one."""
+    pool = Pool(workers=1)
+    piece = Piece()
+
+    def failing() -> None:
+        raise MemoryError
+
+    pool._next = failing  # type: ignore[method-assign]
+
+    def fill() -> None:
+        pool._threads[0].join()
+        for _ in range(MAX_WAITING + 1):  # the last would wait for room for ever
+            pool.submit(piece)
+
+    with pytest.raises(MemoryError), pool:
+        fill()

@@ -15,6 +15,7 @@ from holdfast.filesystem import read_xattrs
 from holdfast.filesystem.target import (
     ATTEMPTS,
     TargetError,
+    another,
     descriptor_of,
     enter_directory,
     folds_names,
@@ -226,11 +227,7 @@ class DirectoryRestorer:
 
     def _hand_over(self, directory: OpenDirectory) -> None:
         """Put what waits in a directory into the batch."""
-        try:
-            fd = os.dup(descriptor_of(self._stack))
-        except OSError as error:
-            raise TargetError("enter", error) from error
-        self._batch.add(directory, fd)
+        self._batch.add(directory, another(descriptor_of(self._stack)))
         if self._batch.is_full:
             self._submit()
 

@@ -7,8 +7,8 @@ import stat
 import threading
 from typing import NamedTuple, TypeAlias
 
-from holdfast.filesystem import PASS, DirectoryStack
-from holdfast.filesystem.target import TargetError, discard, status_of
+from holdfast.filesystem import PASS
+from holdfast.filesystem.target import TargetError, discard, stack_at, status_of
 from holdfast.operations.restore.scope import Place
 
 Group: TypeAlias = tuple[int, int]
@@ -87,7 +87,7 @@ def make_link(root: int, holder: Holder, directory: tuple[Place, int], name: byt
         if holder.directory is place:
             os.link(holder.name, name, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
         else:
-            with DirectoryStack(os.dup(root)) as stack:
+            with stack_at(root) as stack:
                 for component in holder.directory.names:
                     stack.enter(component, PASS | os.O_NOFOLLOW)
                 os.link(

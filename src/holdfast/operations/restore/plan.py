@@ -6,13 +6,13 @@ import os
 import stat
 
 from holdfast.errors import DamagedRepository
-from holdfast.filesystem import DirectoryStack
 from holdfast.filesystem.target import (
     TargetError,
     descriptor_of,
     enter_directory,
     leave_directory,
     names_in,
+    stack_at,
     status_of,
 )
 from holdfast.model.node import Node, NodeType
@@ -38,7 +38,7 @@ class Planner:
     A file whose content would be compared counts as updated: whether it differs is not read.
 
     Args:
-        root: descriptor of the target; None when there is none yet. It is closed by `close`.
+        root: descriptor of the target; None when there is none yet.
         loader: where trees come from.
         options: of the restore.
         tally: counts.
@@ -53,7 +53,7 @@ class Planner:
         tally: Tally,
         purge: Purge,
     ) -> None:
-        self._stack = None if root is None else DirectoryStack(root)
+        self._stack = None if root is None else stack_at(root)
         self._loader = loader
         self._options = options
         self._tally = tally

@@ -70,10 +70,17 @@ class Pool:
             with self._changed:
                 self._changed.wait_for(lambda: not self._working)
             raise
-        for batch in self._waiting:
-            batch.close()
+        finally:
+            self._drop()
         if error is None and self._failure is not None:
             raise self._failure
+
+    def _drop(self) -> None:
+        """Let go of what nobody will run any more."""
+        with self._changed:
+            dropped, self._waiting = self._waiting, deque()
+        for batch in dropped:
+            batch.close()
 
     def _join(self) -> None:
         for thread in self._threads:
@@ -103,12 +110,11 @@ class Pool:
         try:
             while (batch := self._next()) is not None:
                 try:
-                    try:
-                        batch.run()
-                    finally:
-                        batch.close()
-                except BaseException as error:  # noqa: BLE001 - raised again where the pool is used
-                    self._fail(error)
+                    batch.run()
+                finally:
+                    batch.close()
+        except BaseException as error:  # noqa: BLE001 - raised again where the pool is used
+            self._fail(error)
         finally:
             with self._changed:
                 self._working -= 1

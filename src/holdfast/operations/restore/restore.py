@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -66,8 +67,7 @@ def restore(
     job = _Restore(find_subject(tree, path, loader), Selection(options), loader, options, progress)
     keeps = options.verify and options.overwrite in _PROTECTING
     tally = Tally(options.on_action, options.on_problem, keeps=keeps)
-    root = open_target(target, create=not options.dry_run)
-    try:
+    with _opened(target, create=not options.dry_run) as root:
         if options.dry_run:
             job.plan(root, tally)
         elif root is not None:
@@ -75,11 +75,6 @@ def restore(
                 job.write(root, tally, target)
                 if options.verify:
                     job.verify(root, tally)
-    except TargetError as error:  # the target itself: all that is in it is data for the report
-        raise UsageError(f"target {os.fsdecode(target)!r}: {error.message}") from error
-    finally:
-        if root is not None:
-            os.close(root)
     if progress is not None:
         progress.finish()
     return tally.result()
@@ -117,19 +112,29 @@ def verify_restore(
         BackendError: the storage failed.
     """
     job = _Restore(find_subject(tree, path, loader), Selection(options), loader, options, progress)
-    root = open_target(target, create=False)
-    if root is None:
-        raise UsageError(f"target {os.fsdecode(target)!r}: there is no such directory")
     tally = Tally(on_problem=options.on_problem)
-    try:
+    with _opened(target, create=False) as root:
+        if root is None:
+            raise UsageError(f"target {os.fsdecode(target)!r}: there is no such directory")
         with job.announced(passes=1):
             entries, size = job.verify(root, tally)
-    finally:
-        os.close(root)
     if progress is not None:
         progress.finish()
     result = tally.result()
     return VerifyResult(entries, size, result.errors, result.errors_total)
+
+
+@contextmanager
+def _opened(target: TargetPath, *, create: bool) -> Iterator[int | None]:
+    """A descriptor of the target; None if there is no such directory and none is to be made."""
+    root = open_target(target, create=create)
+    try:
+        yield root
+    except TargetError as error:  # the target itself: all that is in it is data for the report
+        raise UsageError(f"target {os.fsdecode(target)!r}: {error.message}") from error
+    finally:
+        if root is not None:
+            os.close(root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +201,12 @@ class _Restore:
     def plan(self, root: int | None, tally: Tally) -> None:
         """Find out what `write` would do."""
         purge = Purge(self.selection, tally, dry_run=True)
-        own = None if root is None else os.dup(root)
-        with closing(Planner(own, self.loader, self.options, tally, purge)) as planner:
+        with closing(Planner(root, self.loader, self.options, tally, purge)) as planner:
             self._traverse(planner)
 
     def verify(self, root: int, tally: Tally) -> tuple[int, int]:
         """Compare; returns how many entries and bytes were."""
-        verifier = Verifier(os.dup(root), self.loader, self.options, tally, self.progress)
+        verifier = Verifier(root, self.loader, self.options, tally, self.progress)
         with closing(verifier):
             self._traverse(verifier)
         return verifier.entries, verifier.size

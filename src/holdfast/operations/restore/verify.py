@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from holdfast.errors import DamagedRepository
-from holdfast.filesystem import DirectoryStack, read_xattrs, xattr_path
+from holdfast.filesystem import read_xattrs, xattr_path
 from holdfast.filesystem.contents import Piece, first_difference, read_pieces
 from holdfast.filesystem.differences import metadata_differences
 from holdfast.filesystem.target import (
@@ -15,6 +15,7 @@ from holdfast.filesystem.target import (
     descriptor_of,
     enter_directory,
     leave_directory,
+    stack_at,
     status_of,
 )
 from holdfast.model.node import Content, Node, NodeType
@@ -33,7 +34,7 @@ class Verifier:
     """The `Visitor` of a verification; each mismatch is noted in the tally.
 
     Args:
-        root: descriptor of the target. It is closed by `close`.
+        root: descriptor of the target.
         loader: where blobs come from.
         options: of the restore.
         tally: takes the mismatches; what it knows to be protected by the overwrite policy is not
@@ -53,7 +54,7 @@ class Verifier:
         tally: Tally,
         progress: Progress | None,
     ) -> None:
-        self._stack = DirectoryStack(root)
+        self._stack = stack_at(root)
         self._loader = loader
         self._options = options
         self._tally = tally

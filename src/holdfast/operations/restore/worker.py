@@ -14,6 +14,7 @@ from holdfast.filesystem.newfile import NewFiles
 from holdfast.filesystem.target import (
     TargetError,
     TemporaryNames,
+    another,
     descriptor_of,
     enter_directory,
     leave_directory,
@@ -66,7 +67,7 @@ class Worker:
         names, device, inode = folder
         try:
             self._go(list(names))
-            fd = os.dup(descriptor_of(self._stack))
+            fd = another(descriptor_of(self._stack))
         except (OSError, TargetError):  # the parent holds it open, and will tell
             return None
         stack.callback(os.close, fd)
