@@ -104,6 +104,35 @@ def test_x17_validate_warns(cli: Cli) -> None:
     assert "compression changes nothing" in ended.err
 
 
+def test_validate_warns_of_what_tells_nobody(cli: Cli) -> None:
+    text = CONFIG + "notifications: {email: {smtp_host: h}, slack: {channel: '#x'}}\n"
+    ended = configured(cli, text, "config", "validate")
+    assert (ended.code, ended.err.count("sends nothing")) == (0, 2)
+    assert "email sends nothing: give recipients" in ended.err
+    assert "slack sends nothing: give webhook_url" in ended.err
+    off = text.replace("{smtp", "{enabled: false, smtp").replace("{chan", "{enabled: false, chan")
+    assert "sends nothing" not in configured(cli, off, "config", "validate").err
+    wrong = CONFIG + "notifications: {email: {smtp_host: h, recipients: [a@b.c, nobody]}}\n"
+    ended = configured(cli, wrong, "config", "validate")
+    assert ended.code == 2
+    assert "'nobody' is no e-mail address" in ended.err
+
+
+def test_validate_warns_of_secrets_that_others_can_read(cli: Cli) -> None:
+    secret = CONFIG + "notifications: {slack: {webhook_url: https://hooks.example.org/hush}}\n"
+    ended = configured(cli, secret, "config", "validate")
+    assert ended.code == 0
+    assert "others can read this file" in ended.err
+    assert "notifications.slack.webhook_url" in ended.err
+    assert "hush" not in ended.err
+    Path("c.yaml").chmod(0o600)
+    assert "others can read" not in cli("config", "validate", "c.yaml").err
+    named = CONFIG + "notifications: {slack: {webhook_url: '${TEST_HOOK}'}}\n"
+    cli.environment(TEST_HOOK="https://hooks.example.org/hush")
+    Path("c.yaml").unlink()
+    assert "others can read" not in configured(cli, named, "config", "validate").err
+
+
 def test_validate_without_a_file(cli: Cli) -> None:
     assert cli("config", "validate").code == 2
     assert "No such file" in cli("config", "validate", "none.yaml").err

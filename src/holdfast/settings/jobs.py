@@ -303,7 +303,8 @@ def _notification(blocks: Blocks) -> JobConfig | None:
 def channel_words(told: Notifications) -> list[str]:
     """What the channels that are configured are called."""
     words = []
-    if told.email is not None and told.email.enabled and told.email.smtp_host:
+    mail = told.email
+    if mail is not None and mail.enabled and mail.smtp_host and mail.recipients:
         words.append("email")
     if told.slack is not None and told.slack.enabled and told.slack.webhook_url:
         words.append("slack")

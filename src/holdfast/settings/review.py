@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from holdfast.errors import UsageError
 from holdfast.settings.blocks import Blocks
 from holdfast.settings.config import check_document
 from holdfast.settings.defaults import Config
+from holdfast.settings.export import exported
 from holdfast.settings.jobs import objective_problems, planned_jobs
 from holdfast.settings.problems import Problem
 from holdfast.settings.reading import Place, read_document
@@ -39,8 +41,21 @@ def review(path: Path) -> list[Problem]:
         *((("profiles", name), each) for name, each in whole.profiles.items()),
     ]:
         found += [((*place, *inner), text, warn) for inner, text, warn in _of_config(config)]
+    found += _given_away(path, whole)
     unique = list(dict.fromkeys(found)) if not whole.profiles else _without_repeats(found)
     return [Problem(place, text, document.line(place), warn) for place, text, warn in unique]
+
+
+def _given_away(path: Path, config: Config) -> Iterator[tuple[Place, str, bool]]:
+    """Secrets in a file that others can read."""
+    secrets = list(exported(config.written, path.parent).variables.values())
+    mode = path.stat().st_mode
+    if secrets and stat.S_ISREG(mode) and mode & 0o077:
+        text = (
+            f"others can read this file, and what {' and '.join(secrets[:3])} says is a secret: "
+            f"chmod 600 {path}, or name environment variables (`holdfast export-config`)"
+        )
+        yield (), text, True
 
 
 def _without_repeats(found: list[tuple[Place, str, bool]]) -> list[tuple[Place, str, bool]]:
@@ -58,9 +73,9 @@ def _of_config(config: Config) -> Iterator[tuple[Place, str, bool]]:
     blocks = config.blocks
     if blocks is None:
         return
-    wrong = list(_wrong_times(blocks))
+    wrong = [*_wrong_times(blocks), *_wrong_addresses(blocks)]
     yield from ((place, text, False) for place, text in wrong)
-    yield from ((place, text, True) for place, text in _unheard(blocks))
+    yield from ((place, text, True) for place, text in (*_unheard(blocks), *_silent(blocks)))
     if wrong:
         return
     try:
@@ -97,6 +112,28 @@ def _wrong_times(blocks: Blocks) -> Iterator[tuple[Place, str]]:
     cdp = blocks.cdp_strategy
     if cdp is not None and (problem := _problem(every_minutes, cdp.interval_minutes)):
         yield ("cdp_strategy", "interval_minutes"), f"cdp_strategy.interval_minutes: {problem}"
+
+
+def _wrong_addresses(blocks: Blocks) -> Iterator[tuple[Place, str]]:
+    mail = None if blocks.notifications is None else blocks.notifications.email
+    for address in () if mail is None else mail.recipients:
+        if "@" not in address:
+            place = ("notifications", "email", "recipients")
+            yield place, f"{'.'.join(place)}: {address!r} is no e-mail address"
+
+
+def _silent(blocks: Blocks) -> Iterator[tuple[Place, str]]:
+    """Ways of telling somebody that nobody is told by."""
+    told = blocks.notifications
+    if told is None:
+        return
+    mail, slack = told.email, told.slack
+    if mail is not None and mail.enabled:
+        for key, given in (("smtp_host", mail.smtp_host), ("recipients", mail.recipients)):
+            if not given:
+                yield ("notifications", "email"), f"notifications.email sends nothing: give {key}"
+    if slack is not None and slack.enabled and slack.webhook_url is None:
+        yield ("notifications", "slack"), "notifications.slack sends nothing: give webhook_url"
 
 
 def _unheard(blocks: Blocks) -> Iterator[tuple[Place, str]]:
