@@ -11,11 +11,14 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 import holdfast
 
@@ -54,6 +57,17 @@ def read(path: Path) -> NotebookNode:
     return notebook
 
 
+@contextmanager
+def sockets() -> Iterator[Config]:
+    """How a kernel is to be spoken to: by sockets in a directory of its own.
+
+    Ports are looked for by one process, and taken by the kernel later: by then somebody else may
+    have them, and the kernel ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+        yield Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+
+
 def run(
     notebook: NotebookNode, folder: Path, start: str = "", temporary: Path | None = None
 ) -> NotebookNode:
@@ -81,8 +95,11 @@ def run(
         "PYTHONHASHSEED": "0",
     }
     where = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=where)
-    client.execute(env=environment)
+    with sockets() as config:
+        client = NotebookClient(
+            notebook, timeout=SECONDS, kernel_name="python3", resources=where, config=config
+        )
+        client.execute(env=environment)
     return tidied(notebook)
 
 

@@ -111,7 +111,14 @@ def processor_seconds() -> float:
 
 @pytest.mark.parametrize("program", [["-c", "import holdfast"], ["-m", "holdfast", "--version"]])
 def test_start_up_takes_a_tenth_of_a_second_at_most(program: list[str]) -> None:
-    # Processor time and the best of ten: other tests run beside this one.
+    # Processor time and the best of ten: other tests run beside this one. Where Python by itself
+    # takes longer than on the machine that the tenth of a second is of, so may this.
+    bare = best_of_ten(["-I", "-S", "-c", "pass"])
+    assert best_of_ten(program) <= max(0.1, 6 * bare)
+
+
+def best_of_ten(program: list[str]) -> float:
+    """The least processor time that a program of Python's takes."""
     best = float("inf")
     for _ in range(10):
         begin = processor_seconds()
@@ -119,4 +126,4 @@ def test_start_up_takes_a_tenth_of_a_second_at_most(program: list[str]) -> None:
             [sys.executable, *program], check=True, timeout=60, stdout=subprocess.DEVNULL
         )
         best = min(best, processor_seconds() - begin)
-    assert best <= 0.1
+    return best

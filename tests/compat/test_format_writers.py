@@ -62,8 +62,8 @@ class HandClock:
         return self.time
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.waits += 1
         end = self.time + seconds
+        self.waits += 1  # who sees this may turn the clock at once
         while self.time < end:
             if event.wait(0.001):
                 return True

@@ -109,7 +109,11 @@ class Commands:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=PATIENCE)
+        try:
+            self._process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
 
     def run(self, order: Order) -> Ended:
         """Run a command to its end, or until it is stopped."""

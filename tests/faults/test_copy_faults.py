@@ -27,7 +27,7 @@ from holdfast.testing.repositories import (
     reopened,
 )
 
-pytestmark = pytest.mark.usefixtures("cheap_passwords")
+pytestmark = pytest.mark.usefixtures("cheap_passwords", "index_at_the_end")
 
 CALLS_LIMIT = 200
 

@@ -29,7 +29,7 @@ from holdfast.testing.repositories import attached, copied, new_store, reopened
 if TYPE_CHECKING:
     from tests.length import Stride
 
-pytestmark = pytest.mark.usefixtures("cheap_passwords")
+pytestmark = pytest.mark.usefixtures("cheap_passwords", "index_at_the_end")
 
 SETTINGS = Settings(ChunkerParams("pyfastcdc", 256, 1024, 4096), 1 << 20, 3)
 KINDS = ("config", "keys", "index", "snapshots", "data")

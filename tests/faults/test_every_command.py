@@ -38,7 +38,7 @@ from holdfast.store import decode_recovery, open_recovered
 from holdfast.store.envelope import object_epoch
 from holdfast.testing.repositories import PASSWORD
 
-pytestmark = pytest.mark.usefixtures("cheap_passwords")
+pytestmark = pytest.mark.usefixtures("cheap_passwords", "index_at_the_end")
 
 READING = {
     "fails": lambda n: Fail(nth(n), holdfast.BackendError),

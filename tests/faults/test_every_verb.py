@@ -31,14 +31,14 @@ from holdfast.operations.storage_test import probe_storage
 if TYPE_CHECKING:
     from tests.length import Stride
 
-pytestmark = pytest.mark.usefixtures("cheap_passwords")
+pytestmark = pytest.mark.usefixtures("cheap_passwords", "index_at_the_end")
 
 PLANS: dict[str, Callable[[int], Fail]] = {
     "fails": lambda n: Fail(nth(n), holdfast.BackendError),
     "is gone": lambda n: Fail(since(n), holdfast.StorageUnavailable),
 }
 each_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
-PATIENCE = 30
+PATIENCE = 120
 TRAIL = "c" * 32
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 from hashlib import shake_256
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -143,7 +144,7 @@ def attack(bench: Bench, rounds: int) -> None:
     bench.refill(0)
     seconds = duration(bench)
     killed = reused = indexed = 0
-    for number in range(1, rounds + 1):
+    for number in count(1):
         fresh = bench.refill(number)
         before = bench.listed("index")
         child = bench.start()
@@ -169,13 +170,15 @@ def attack(bench: Bench, rounds: int) -> None:
             assert result.data_added < fresh
         killed += not survived
         reused += not survived and result.data_added < fresh
+        # The moments must meet all phases: before, between and after the first index object. How
+        # long a backup takes changes with what else the machine does, so that may take more rounds.
+        if number >= rounds and rounds // 2 <= killed < number and rounds // 20 <= reused < killed:
+            break
+        assert number < 6 * rounds, (killed, reused)
     for snapshot in bench.known:
         bench.verify(snapshot)
     report = bench.repo.check(read_data=True)
     assert report.valid, report.findings
-    # The moments must have met all phases: before, between and after the first index object.
-    assert rounds // 2 <= killed < rounds
-    assert rounds // 20 <= reused < killed
     assert indexed >= reused
 
 

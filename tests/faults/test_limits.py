@@ -277,7 +277,7 @@ def test_a_signal_ends_a_command_cleanly_at_any_moment(
             assert ended.code == DONE, ended.said
             bench.expect_done(name)
         expect_again(bench, name)
-    assert interrupted
+    assert interrupted or not stride.is_one  # it may have been done when a single signal came
 
 
 @pytest.mark.fault(6)
@@ -301,11 +301,10 @@ def test_a_command_that_stands_still_for_days_while_others_reclaim(
 ) -> None:
     """SIGSTOP at a moment, then SIGCONT, with clocks that have gone on: it tells what is true.
 
-    The others wait for its session, of which they have seen nothing before; `test_concurrency`
-    tries one that was declared dead meanwhile.
+    The others wait for its session, or declare it dead.
     """
     steps = bench.run(name).steps
-    stopped = 0
+    stopped = lost = 0
     for moment in stride(range(1, steps + 1), steps, steps // 2):
         bench.reset()
         ended = bench.run(name, signals=[signal.SIGSTOP], moment=moment)
@@ -315,15 +314,17 @@ def test_a_command_that_stands_still_for_days_while_others_reclaim(
                 others.backup(bench.data / "below")
                 if bench.first in {each.id for each in others.snapshots()}:
                     others.forget([bench.first])
-                others.prune(max_unused="0", force=True)
+                others.prune(max_unused="0", force=True, expire_after=moment % 2 * DAYS)
             ended = bench.commands.go_on(DAYS)
         expect_told(ended)
+        lost += "declared dead" in ended.err
         if ended.code == DONE and name != "copy":  # of what was there when it began to copy
             bench.expect_done(name)
         with bench.opened(clock=Later()) as others:
             others.prune(max_unused="0", force=True)
         bench.expect_unharmed()
     assert stopped
+    assert lost or name not in ("create", "prune", "rewrite") or not stride.is_one
 
 
 # Too little

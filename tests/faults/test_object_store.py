@@ -542,7 +542,8 @@ def test_credentials_that_only_read(case: Case, tmp_path: Path) -> None:
     case.proxy.forget()
     with pytest.raises(AccessDenied, match="s3:PutObject"):
         case.through.backup(case.source)
-    assert len([each for each in case.proxy.requests if each.method == "PUT"]) == 1
+    # Of one object; where the machine is busy, the request may have been sent again.
+    assert len({each.path for each in case.proxy.requests if each.method == "PUT"}) == 1
     assert case.names("") == case.origin.keys()
 
 

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 Contents = dict[str, bytes]
 Objects = dict[str, bytes]
 
+pytestmark = pytest.mark.usefixtures("index_at_the_end")
+
 
 @dataclass(frozen=True)
 class Case:

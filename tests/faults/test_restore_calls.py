@@ -106,9 +106,7 @@ def test_a_restore_is_right_or_says_so_whatever_request_fails(
     failed = 0
 
     def run() -> RestoreResult:
-        options = RestoreOptions(
-            delete=is_occupied, overwrite=Overwrite.ALWAYS, verify=is_occupied
-        )
+        options = RestoreOptions(delete=is_occupied, overwrite=Overwrite.ALWAYS, verify=is_occupied)
         return restore(root, b"/", target, blobs, options)
 
     for number in stride(range(1, 2000), 9, list(FAILURES).index(failure)):

@@ -105,10 +105,13 @@ def test_r227_a_killed_run_is_found_lost_and_the_job_runs_again(tmp_path: Path) 
 
 
 def test_a_job_that_another_process_runs_is_not_run_beside_it(tmp_path: Path) -> None:
-    (job,) = workspace_with(tmp_path, SLOW)
+    begun = tmp_path / "begun"
+    hook = ["sh", "-c", f": > {begun}; exec sleep 300"]
+    (job,) = workspace_with(tmp_path, {**SLOW, "hooks": {"before": hook}})
     process = started("holdfast", "scheduler", "trigger", job, HOLDFAST_STATE_DIR=str(tmp_path))
     with BackupScheduler(workspace=Workspace(tmp_path), execute=nothing) as scheduler:
-        until(lambda: scheduler.status()["active"] == 1, process)
+        until(begun.exists, process)  # an interrupt between its note and its work is another case
+        assert scheduler.status()["active"] == 1
         with pytest.raises(Exception, match="is running already"):
             scheduler.run_job(job)
         process.send_signal(signal.SIGINT)

@@ -78,14 +78,20 @@ class Cli:
 
     def __call__(self, *arguments: str) -> Ended:
         """Run a command."""
-        root = logging.getLogger()
-        handlers, level, show = root.handlers, root.level, warnings.showwarning
+        loggers = logging.getLogger(), logging.getLogger("audit")
+        before = [(each, each.handlers, each.level) for each in loggers]
+        show = warnings.showwarning
         self.capture.readouterr()
         try:
             code = run(arguments)
         finally:
-            root.handlers, warnings.showwarning = handlers, show
-            root.setLevel(level)
+            warnings.showwarning = show
+            for logger, handlers, level in before:
+                for added in logger.handlers:
+                    if added not in handlers:
+                        added.close()
+                logger.handlers = handlers
+                logger.setLevel(level)
         sys.stdout.flush()
         return Ended(code, *self.capture.readouterr())
 

@@ -121,7 +121,8 @@ def test_an_interrupted_backup_of_files_ends_clean(place: Place) -> None:
     for number in range(40):
         (data / str(number)).write_bytes(os.urandom(1 << 20))
     with subprocess.Popen(
-        place.command("--json", "create", "--force", "data"),
+        # So slowly that it is at work still whenever it is looked at.
+        place.command("--limit-upload", "100", "--json", "create", "--force", "data"),
         cwd=place.folder,
         env=place.environment,
         stdout=subprocess.PIPE,

@@ -42,7 +42,7 @@ from holdfast.primitives.chunker import PROFILES
 from holdfast.store import Settings, create_store
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF
 
-PATIENCE = 60
+PATIENCE = 200
 READERS = 8
 LARGE = 12 << 20
 NO_DEVICE = """

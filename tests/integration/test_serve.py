@@ -11,12 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -317,16 +317,29 @@ def test_others_are_served_with_a_password_only(place: Place) -> None:
             repo.serve(port=0, snapshot="latest:/nowhere")
 
 
+def damage_the_end_of_the_large_file(pack: Path, location: Path, inner: str) -> None:
+    """Leave its first segment of 2 MiB whole; which of them is first in the pack, is chance."""
+    whole = pack.read_bytes()
+    pack.chmod(0o600)
+    for begin in (len(whole) * 17 // 20, len(whole) * 3 // 20):
+        pack.write_bytes(whole[:begin] + bytes(1000) + whole[begin + 1000 :])
+        with (
+            suppress(holdfast.DamagedRepository),
+            holdfast.open(location, password=PASSWORD, cache=False) as repo,
+            repo.open_file("latest", f"{inner}/large.bin") as file,
+        ):
+            assert file.read(1 << 20) == DATA[: 1 << 20]
+            return
+    pytest.fail("the beginning of the file cannot be read")
+
+
 def test_damage_ends_the_answer_and_is_logged(
     place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     subprocess.run(["cp", "-r", place.folder / "repo", tmp_path / "repo"], check=True)
     packs = [each for each in (tmp_path / "repo/data").rglob("*") if each.is_file()]
     largest = max(packs, key=lambda each: each.stat().st_size)
-    largest.chmod(0o600)
-    with largest.open("r+b") as file:
-        file.seek(largest.stat().st_size * 17 // 20)  # the first segment of 2 MiB stays whole
-        file.write(bytes(1000))
+    damage_the_end_of_the_large_file(largest, tmp_path / "repo", unquote(place.inner))
     with (
         closing(holdfast.open(tmp_path / "repo", password=PASSWORD, cache=False)) as repo,
         repo.serve(port=0, snapshot=f"latest:{place.inner}") as server,

@@ -39,7 +39,7 @@ SOURCE: Final = "src/holdfast"
 _NOT_COPIED: Final = shutil.ignore_patterns(".*", "__pycache__", "site", "dist")
 _MEMORY: Final = 8 << 30
 """Bytes of address space: a mutant may ask for memory without end."""
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 30.0
 """Seconds that are added to three times what the tests took without the mutant."""
 _BUDGET: Final = 30.0
 """Seconds of tests that one mutant is worth; a constant may be used by very many of them."""

@@ -117,8 +117,8 @@ RUNS = """
 TOLD = " ".join(f"--notification {each}" for each in ("a@example.org", "slack", "webhook", "chat"))
 
 RUNS_OF_JOBS = """
-0 --config jobs.yaml schedule -s data -c @daily -n job -p pw --before true
-0 --config jobs.yaml schedule -s nowhere -c @daily -n bad -p pw --retries 0 {told}
+0 --config jobs.yaml schedule -s data -c @yearly -n job -p pw --before true
+0 --config jobs.yaml schedule -s nowhere -c @yearly -n bad -p pw --retries 0 {told}
 0 --config jobs.yaml schedule-drill -p pw
 0 jobs
 0 scheduler trigger job
@@ -174,15 +174,16 @@ def watched(
     for name, text in (("pw", PASSWORD), ("new", NEW_PASSWORD), ("other", OTHER_PASSWORD)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
-    with socket.create_server(("127.0.0.1", 0)) as closed_soon:
-        port = closed_soon.getsockname()[1]
-    (tmp_path / "c.yaml").write_text(CONFIG.replace("PORT", str(port)))
+    # Nobody listens on a port that is only taken, and nobody else gets it meanwhile.
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    (tmp_path / "c.yaml").write_text(CONFIG.replace("PORT", str(taken.getsockname()[1])))
     cli.environment(
         HOLDFAST_REPOSITORY="repo",
         HOLDFAST_PASSWORD=PASSWORD,
         HOLDFAST_STORAGE_OPTIONS=json.dumps({"secret": STORE_SECRET}),
     )
-    with programs_started() as started:
+    with taken, programs_started() as started:
         found = Watched(cli, RememberedKeys(monkeypatch), started)
         assert found.run("init", "-b", "repo").code == 0
         yield found

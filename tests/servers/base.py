@@ -161,18 +161,22 @@ def _descendants(parent: int) -> list[int]:
     """The processes that a process has started, and those that they have started (proc(5))."""
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-    except FileNotFoundError:  # it has ended
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
         return []
     found = [int(child) for child in children.split()]
     return found + [process for child in found for process in _descendants(child)]
 
 
 def free_port() -> int:
-    """A TCP port on which nothing listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert isinstance(port, int)
-    return port
+    """A TCP port on which nothing listens now.
+
+    It is none of those that the system gives to who asks for any (ip_local_port_range in ip(7)):
+    another test's server might get such a one before ours has it, and would be taken for it.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def answers_http(port: int) -> bool:

@@ -30,7 +30,7 @@ def test_creators_wait_for_each_other(method: str, headers: dict[str, str], toge
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001 - WSGI's signature
         content = environ["wsgi.input"].read()
         try:
-            both.wait(10.0 if together else 0.5)  # for the other one to be in here, too
+            both.wait(60.0 if together else 0.5)  # for the other one to be in here, too
         except threading.BrokenBarrierError:
             return [b"alone", content]
         return [b"together", content]

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 WRITERS = 3
 
-ATTEMPTS = 6
-"""How often something is tried that takes chance, each time at half the pace."""
+ATTEMPTS = 12
+"""How often something is tried that takes chance, the first ones each at half the pace."""
 
 STORES = [name for name in NAMES if name != "memory"]
 
@@ -148,7 +148,7 @@ def test_a_backup_that_is_killed(site: Site, tmp_path: Path) -> None:
                 (source / f"part {part}").write_bytes(noise(MIB, f"{len(known)} {attempt} {part}"))
             enough = len(site.names(folder)) + more
             with site.worker(tmp_path / "cache", ("backup", str(source))) as worker:
-                worker.kill_when(lambda: len(site.names(folder)) >= enough, 0.02 / 2**attempt)
+                worker.kill_when(lambda: len(site.names(folder)) >= enough, pace(attempt))
             committed = {each.id for each in repo.snapshots()} - known.keys()
             known.update(dict.fromkeys(committed, Contents.of(source)))
             expect_good(repo, known, tmp_path / f"restored {len(known)} {attempt}")
@@ -159,6 +159,11 @@ def test_a_backup_that_is_killed(site: Site, tmp_path: Path) -> None:
             known[made(repo.backup(source)).id] = Contents.of(source)
         assert bury(repo) >= 3
         expect_all(site, repo, known, tmp_path / "afterwards")
+
+
+def pace(attempt: int) -> float:
+    """Seconds that a process may go on at a time."""
+    return 0.02 * 0.5 ** min(attempt, 5)
 
 
 def bury(repo: holdfast.Repository) -> int:
@@ -200,7 +205,7 @@ def test_a_prune_that_is_killed(site: Site, tmp_path: Path) -> None:
             known[repo.snapshot("latest").id] = Contents.of(source)
             before = Objects(site.names("sessions/"), site.names("data/"), site.names("gc/"))
             with site.worker(tmp_path / "cache", ("prune",)) as worker:
-                worker.kill_when(lambda: reached(before), 0.02 / 2**attempt)
+                worker.kill_when(lambda: reached(before), pace(attempt))
             expect_good(repo, known, tmp_path / f"restored {len(known)}")
             return bury(repo) == 1
 

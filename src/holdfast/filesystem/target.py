@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import UsageError
+from holdfast.filesystem.events import refuse_shortage
 from holdfast.filesystem.handles import LIST, PASS, DirectoryStack
 
 ATTEMPTS: Final = 8
@@ -130,6 +131,7 @@ def open_target(path: str | bytes | os.PathLike[str], *, create: bool) -> int | 
 
     Raises:
         UsageError: it cannot be opened or created, or is no directory.
+        OutOfResources: this process can open no more files, or there is no memory.
     """
     try:
         if create:
@@ -138,6 +140,8 @@ def open_target(path: str | bytes | os.PathLike[str], *, create: bool) -> int | 
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and not create:
             return None
+        if isinstance(error, OSError):
+            refuse_shortage(error, os.fsencode(path))
         problem = error.strerror if isinstance(error, OSError) else "this is not a path"
         raise UsageError(f"target {os.fsdecode(path)!r}: {problem}") from error
 

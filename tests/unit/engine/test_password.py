@@ -50,7 +50,7 @@ def test_a_file_that_others_can_read_is_warned_about(
     path = private(tmp_path / "p", b"secret\n")
     with caplog.at_level(logging.WARNING):
         find_password(password_file=path)
-        assert not caplog.records
+        assert not [each for each in caplog.records if each.name.startswith("holdfast")]
         path.chmod(0o640)
         find_password(password_file=path)
     assert f"chmod 600 {path}" in caplog.text

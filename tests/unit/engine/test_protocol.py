@@ -114,7 +114,7 @@ def test_one_snapshot(world: World) -> None:
     fs = fsspec.filesystem("holdfast", snapshot=f"latest:{world.data}", **world.by_file)
     assert fs.cat_file("file") == b"content"
     with pytest.raises(SnapshotNotFound):
-        fsspec.filesystem("holdfast", snapshot="ffff", **world.by_file)
+        fsspec.filesystem("holdfast", snapshot="ffffffffffff", **world.by_file)
 
 
 def test_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,8 @@ def test_a_whole_id_takes_reading_that_snapshot_only(
     first, _, third = repo.snapshots()
     damage(tmp_path, third)
     assert repo.snapshot(first.id) == first
-    assert not caplog.records  # the damaged one was not even looked at
+    told = [each for each in caplog.records if each.name.startswith("holdfast")]
+    assert not told  # the damaged one was not even looked at
     with pytest.raises(holdfast.DamagedRepository, match=third.id):
         repo.snapshot(third.id)
 

@@ -10,6 +10,12 @@ from holdfast.errors import SourceError, UsageError
 from holdfast.filesystem import CommandStream
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that has much else to do a command takes its time to end."""
+    monkeypatch.setattr("holdfast.filesystem.command._PATIENCE", 60.0)
+
+
 def python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
 

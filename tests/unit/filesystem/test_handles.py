@@ -16,6 +16,7 @@ REFUSED = f"({os.strerror(errno.ENOTDIR)}|{os.strerror(errno.ELOOP)})"
 
 
 def open_descriptors() -> int:
+    """How many there are: fewer, too, when a connection of an earlier test ends meanwhile."""
     return len(list(Path("/dev/fd").iterdir()))
 
 
@@ -88,7 +89,7 @@ def test_deeper_and_longer_than_any_path_with_few_descriptors(deep_path: Path) -
             os.rmdir(NAME, dir_fd=stack.fd)
             assert open_descriptors() - before <= 65
     assert not any(deep_path.iterdir())
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 @pytest.mark.parametrize("limit", [2, 3, 7])
@@ -121,7 +122,7 @@ def test_a_failed_entry_leaves_no_descriptor(tmp_path: Path) -> None:
     before = open_descriptors()
     with stack_at(tmp_path) as stack, pytest.raises(FileNotFoundError):
         stack.enter(b"absent")
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_the_root_is_a_directory_and_cannot_be_left(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_the_root_is_a_directory_and_cannot_be_left(tmp_path: Path) -> None:
     before = open_descriptors()
     with pytest.raises(NotADirectoryError):
         DirectoryStack(os.open(file, os.O_RDONLY))
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_finds_the_way_back_when_a_child_was_moved_away(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_stale_when_the_parent_is_lost_and_well_again_above(tmp_path: Path) -> N
             _ = stack.fd
         stack.leave()
         assert identity(stack.fd)[1] == (tmp_path / "a").stat().st_ino
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_the_way_back_follows_only_what_was_followed_before(tmp_path: Path) -> None:

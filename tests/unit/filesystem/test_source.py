@@ -196,7 +196,9 @@ def test_one_file_system() -> None:
     assert listed[True].complete
     with LocalSource(["/dev", inside], ExcludeRules(one_file_system=True)).walk() as walk:
         named = next(e for e in walk if isinstance(e, Directory) and e.path == inside)
-    assert [name for name, _ in named.files] == [name for name, _ in listed[False].files]
+    # What is in it comes and goes with the terminals and semaphores of others.
+    stays = {name for name, _ in listed[False].files} & set(os.listdir(inside))  # noqa: PTH208 - of bytes
+    assert stays <= {name for name, _ in named.files}
 
 
 def test_totals(tmp_path: Path) -> None:

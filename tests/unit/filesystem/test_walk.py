@@ -32,6 +32,7 @@ NOBODY = 65534
 
 
 def open_descriptors() -> int:
+    """How many there are: fewer, too, when a connection of an earlier test ends meanwhile."""
     return len(list(Path("/dev/fd").iterdir()))
 
 
@@ -323,7 +324,7 @@ def test_no_descriptor_is_left_when_a_walk_is_given_up(tmp_path: Path) -> None:
     before = open_descriptors()
     with walk_over(tmp_path) as walk:
         until(iter(walk), tmp_path / "a")
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_reading_entries(tmp_path: Path) -> None:

@@ -100,11 +100,11 @@ def test_what_follows_a_hole_is_in_the_same_pieces() -> None:
 
 
 def test_a_hole_of_any_size_is_quick() -> None:
-    start = time.perf_counter()
+    start = time.thread_time()  # of this thread: others may keep it waiting
     pieces: list[bytes | int] = [b"a\n", 1 << 50, b"\nneedle"]
     [line] = search_lines(pieces, LinePattern("needle"), text=True)
     assert line.number == 3
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_a_binary_file_is_given_up_at_its_first_match() -> None:
@@ -172,10 +172,10 @@ def found_any_case(data: bytes, pattern: str) -> list[Line]:
 
 def test_a_pattern_that_could_run_over_many_lines_stays_quick() -> None:
     data = b'key: "value\n' * 20_000
-    start = time.perf_counter()
+    start = time.thread_time()
     assert found(data, rb'[^"]*=') == []
     assert found(data, rb"\s*=") == []
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_a_match_inside_a_character_has_no_span() -> None:

@@ -117,11 +117,11 @@ def test_what_is_no_file_counts_as_nothing() -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(60_000, 60_000), (1, 60_000), (60_000, 3)])
 def test_texts_that_are_hard_to_compare_take_seconds_at_most(before: int, after: int) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()  # of this thread: others may keep it waiting
     first = b"".join(b"%d\n" % (number * 7919 % 197) for number in range(before))
     second = b"".join(b"%d\n" % (number * 104_729 % 193) for number in range(after))
     assert next(hunks(first, second, 3)).startswith(b"@@")
-    assert time.perf_counter() - start < 10
+    assert time.thread_time() - start < 10
 
 
 CHANGES = [

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tests.notebooks import sockets
 from tests.unit.present.html_reader import read
 
 from holdfast.notebook import progress
@@ -106,7 +107,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
         {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     )
     place = {"metadata": {"path": str(tmp_path_factory.mktemp("notebook"))}}
-    NotebookClient(notebook, timeout=120, resources=place).execute()
+    with sockets() as config:
+        NotebookClient(notebook, timeout=120, resources=place, config=config).execute()
     return [
         [dict(output["data"]) for output in cell.outputs if "data" in output]
         for cell in notebook.cells

@@ -279,7 +279,7 @@ def test_packs_are_read_several_at_a_time(original: MemoryBackend) -> None:
                 self.at_work += 1
                 if self.at_work > 1:
                     self.together.set()
-                self.together.wait(10)
+                self.together.wait(60)
                 self.at_work -= 1
             return super().get(name, offset, length)
 
@@ -500,7 +500,7 @@ def test_a_lost_page_of_a_directory_hurts_it_once() -> None:
         big = save_directory([node(name, NodeType.FIFO, None) for name in names], Losing())
         tree = save_directory([node(b"big", NodeType.DIRECTORY, big)], writer)
         committed(tree, writer)
-    assert len(lost) > 4
+    assert len(lost) >= 4  # three pages at least, wherever the random key cuts them, and their list
     (finding,) = opened(backend).check().errors
     assert finding.kind == FindingKind.BLOB
     (hurt,) = finding.hurts

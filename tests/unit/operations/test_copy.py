@@ -475,7 +475,7 @@ def test_snapshots_are_chosen_by_name_or_filter() -> None:
     with pytest.raises(holdfast.UsageError, match="not both"):
         chosen(snapshots="latest", host="a")
     with pytest.raises(holdfast.SnapshotNotFound):
-        chosen(snapshots="0123")
+        chosen(snapshots="01234567")
 
 
 def test_a_dry_run_writes_nothing() -> None:

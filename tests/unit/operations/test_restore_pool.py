@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -94,6 +95,14 @@ def test_a_failure_of_the_block_drops_what_waits() -> None:
     go = threading.Event()
     working = [Piece(go) for _ in range(WORKERS)]
     waiting = [Piece(go) for _ in range(3)]
+    pools: list[Pool] = []
+
+    def let_go() -> None:
+        while not pools[0].has_failed:  # or a worker would be free before the block has failed
+            time.sleep(0.001)
+        go.set()
+
+    late = threading.Thread(target=let_go)
 
     def fail(pool: Pool) -> None:
         for piece in working:
@@ -102,11 +111,13 @@ def test_a_failure_of_the_block_drops_what_waits() -> None:
             piece.begun.wait()
         for piece in waiting:
             pool.submit(piece)
-        threading.Timer(0.05, go.set).start()
+        pools.append(pool)
+        late.start()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), Pool() as pool:
         fail(pool)
+    late.join()
     assert all(piece.closed == 1 for piece in working + waiting)
     assert not any(piece.begun.is_set() for piece in waiting)
 

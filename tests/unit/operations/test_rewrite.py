@@ -302,7 +302,7 @@ def test_without_a_change_it_is_refused(bench: Bench) -> None:
     with pytest.raises(holdfast.UsageError, match="before 1678"):
         bench.repo.rewrite("latest", time=datetime(1500, 1, 1, tzinfo=UTC))
     with pytest.raises(holdfast.SnapshotNotFound):
-        bench.repo.rewrite("0123", host="x")
+        bench.repo.rewrite("01234567", host="x")
 
 
 def test_the_original_of_a_copy_stays_its_original(bench: Bench) -> None:

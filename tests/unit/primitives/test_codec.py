@@ -180,11 +180,11 @@ def test_headers_that_state_much_at_every_level_cost_little() -> None:
     """Each of 1000 nested headers states as many entries as the record has bytes."""
     bomb = b"".join(b"\xdd" + struct.pack(">I", 1 << 20) for _ in range(1000))
     bomb += bytes((4 << 20) - len(bomb))
-    start = time.monotonic()
+    start = time.thread_time()  # of this thread: others may keep it waiting
     for unpack in (codec.unpack, codec.unpack_rows):
         with pytest.raises(ValueError, match=r"not a record|more than"):
             unpack(bomb)
-    assert time.monotonic() - start < 20
+    assert time.thread_time() - start < 20
 
 
 def test_long_rows_are_refused() -> None:

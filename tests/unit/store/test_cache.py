@@ -266,7 +266,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", _PROGRAM, place, tmp_path / "cache", str(number)])
         for number in range(3)
     ]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(200) for process in processes] == [0, 0, 0]
     backend = copied(LocalBackend(place))
     _, cached = index_reads(backend, tmp_path / "cache")
     assert len(known(cached)) == 1200

@@ -382,7 +382,7 @@ def test_closing_with_reads_under_way_ends_them(
     slow.allowed.set()
     loader.close()
     loader.close()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # those of earlier tests may end meanwhile
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,25 +265,37 @@ def test_adopted_packs_are_in_the_index_when_the_session_fails(backend: LocalBac
     assert packs(backend) == before
 
 
-def test_the_index_is_kept_as_long_as_the_session(backend: LocalBackend) -> None:
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> outpost._Known:
+    """What this process knows of indexes: nothing of those of other tests."""
+    found = outpost._Known()
+    monkeypatch.setattr(outpost, "_KNOWN", found)
+    return found
+
+
+def test_the_index_is_kept_as_long_as_the_session(
+    backend: LocalBackend, known: outpost._Known
+) -> None:
     backed_up(reopened(backend), content(1))
     with reopened(backend).writer({}) as writer:
         order = writer.order()
         for _ in range(2):
             with Outpost(order):
                 pass
-        assert list(outpost._KNOWN._catalogs) == [order.session]
-    assert not outpost._KNOWN._catalogs
+        assert list(known._catalogs) == [order.session]
+    assert not known._catalogs
 
 
-def test_only_the_indexes_of_a_few_sessions_are_kept(backend: LocalBackend) -> None:
+def test_only_the_indexes_of_a_few_sessions_are_kept(
+    backend: LocalBackend, known: outpost._Known
+) -> None:
     orders: list[Order] = []
     writers = [reopened(backend).writer({}) for _ in range(3)]
     for writer in writers:
         orders.append(writer.order())
         with Outpost(orders[-1]):
             pass
-    assert list(outpost._KNOWN._catalogs) == [order.session for order in orders[1:]]
+    assert list(known._catalogs) == [order.session for order in orders[1:]]
     for writer in writers:
         writer.__exit__(None)
 

@@ -254,7 +254,8 @@ def test_short_raw_segments_hold_no_whole_buffers() -> None:
         ids = [BlobId(keyed(ID_KEY, data))]
         run.packer.submit(Kind.DATA, buffer, len(data), ids, [len(data)])
     run.packer.flush()
-    assert len(taken) <= IN_FLIGHT + 2
+    # One is being filled, and a worker may hold on to what it is just done with.
+    assert len(taken) <= IN_FLIGHT + 1 + WORKERS
     assert sorted(run.contents()) == sorted(b"%d" % number for number in range(200))
     run.packer.close()
 
@@ -335,7 +336,7 @@ def test_closing_ends_the_workers_and_drops_what_waits() -> None:
         run.submit(content(number, 1000))
     run.packer.close()
     run.packer.close()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # those of earlier tests may end meanwhile
     assert run.stored == []
 
 

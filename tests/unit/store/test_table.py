@@ -282,12 +282,12 @@ def test_ids_that_all_share_a_prefix_are_still_found_quickly() -> None:
     """A forger with the key can make an index of any ids."""
     known = [bytes(28) + at.to_bytes(4, "big") for at in range(100_000)]
     run = Run.build(b"".join(known), bytes(12 * len(known)))
-    start = time.monotonic()
+    start = time.thread_time()  # of this thread: others may keep it waiting
     for row in range(0, len(known), 2000):
         assert run.find(known[row]) == row
     for missing in range(50):
         assert run.find(bytes(27) + b"\1" + missing.to_bytes(4, "big")) == -1
-    assert time.monotonic() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def test_a_false_alignment_is_no_match() -> None:

@@ -247,6 +247,22 @@ def slow_writer(backend: Backend, clock: Clock) -> Writer:
     return reopened(backend, clock=clock).writer({})
 
 
+def has_pack_to_tell(writer: Writer) -> bool:
+    """Whether it knows that a pack is stored of which the index does not know."""
+    with writer._lock:  # when it knows, it has asked what time it is
+        return bool(writer._unindexed)
+
+
+def ticks_until(clock: ManualClock, condition: Callable[[], bool]) -> None:
+    """Let time pass, again if the session had not begun to wait for it."""
+
+    def turned() -> bool:
+        clock.advance(INDEX_INTERVAL)
+        return condition()
+
+    until(turned)
+
+
 def test_nothing_of_a_session_comes_after_its_end(backend: MemoryBackend) -> None:
     """As from its thread, if that is late: who rotates keys relies on it."""
     broken = Faulty(backend, Fail(lambda call: (call.verb, call.name[:6]) == ("put", "index/")))
@@ -272,14 +288,14 @@ def test_who_interrupts_does_not_wait_for_what_a_limit_holds_back() -> None:
     """
     backend = MemoryBackend()
     new_store(backend)
-    throttled = Throttled(backend, Limit.parse(64), None, SYSTEM_CLOCK)  # 16 seconds for each
+    throttled = Throttled(backend, Limit.parse(8), None, SYSTEM_CLOCK)  # two minutes for each
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt), reopened(throttled).writer({}) as writer:  # noqa: PT012 - a session
         save(writer, *(content(number, 1 << 20) for number in range(4)))
         while not writer.packed:
             time.sleep(0.001)
         raise KeyboardInterrupt
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     assert names(backend, "sessions/") == []
     stored = names(backend, "data/")
     assert 0 < len(stored) < 4
@@ -291,9 +307,9 @@ def test_the_index_is_written_while_the_backup_goes_on(backend: MemoryBackend) -
     clock = ManualClock()
     with slow_writer(backend, clock) as writer:
         save(writer, *(content(number, 300_000) for number in range(8)))
-        until(lambda: len(names(backend, "data/")) == 1)
-        clock.advance(INDEX_INTERVAL)
-        until(lambda: len(index_of(backend)) == 1)
+        until(lambda: has_pack_to_tell(writer))
+        ticks_until(clock, lambda: len(index_of(backend)) == 1)
+        assert len(names(backend, "data/")) == 1
 
 
 def test_an_index_that_could_not_be_written_is_written_later(
@@ -310,9 +326,8 @@ def test_an_index_that_could_not_be_written_is_written_later(
 
     with slow_writer(Faulty(backend, Fail(once)), clock) as writer:
         blobs = save(writer, *(content(number, 300_000) for number in range(8)))
-        until(lambda: len(names(backend, "data/")) == 1)
-        clock.advance(INDEX_INTERVAL)
-        until(lambda: bool(failed))
+        until(lambda: has_pack_to_tell(writer))
+        ticks_until(clock, lambda: bool(failed))
         writer.flush()
         assert writer.confirm()
     assert "could not be written" in caplog.text
@@ -347,9 +362,8 @@ def test_flush_waits_for_an_index_object_that_a_tick_is_writing(backend: MemoryB
     slow, clock = SlowIndex(backend), ManualClock()
     with slow_writer(slow, clock) as writer:
         save(writer, *(content(number, 300_000) for number in range(8)))
-        until(lambda: len(names(slow, "data/")) == 1)
-        clock.advance(INDEX_INTERVAL)
-        assert slow.waiting.wait(20)
+        until(lambda: has_pack_to_tell(writer))
+        ticks_until(clock, slow.waiting.is_set)
         done = threading.Event()
 
         def flush() -> None:
@@ -371,9 +385,8 @@ def test_flush_fails_when_the_index_cannot_be_written(backend: MemoryBackend) ->
     slow.failures = 1000
     with pytest.raises(StorageFull), slow_writer(slow, clock) as writer:  # noqa: PT012 - in order
         save(writer, *(content(number, 300_000) for number in range(8)))
-        until(lambda: len(names(slow, "data/")) == 1)
-        clock.advance(INDEX_INTERVAL)
-        assert slow.waiting.wait(20)
+        until(lambda: has_pack_to_tell(writer))
+        ticks_until(clock, slow.waiting.is_set)
         slow.allowed.set()
         writer.flush()
     assert index_of(slow) == {}
@@ -673,7 +686,7 @@ def test_a_full_disk_ends_the_session_and_its_threads(backend: MemoryBackend) ->
         for number in range(100):
             save(writer, content(number, 500_000))
         writer.flush()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # those of earlier tests may end meanwhile
     assert names(backend, "sessions/") == names(backend, "index/") == []
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from holdfast.errors import BackendError, DamagedRepository, UsageError
+from holdfast.filesystem.events import refuse_shortage
 from holdfast.filesystem.target import TargetError, open_target
 from holdfast.model.node import Node, NodeType
 from holdfast.model.roles import BlobLoader
@@ -61,6 +62,7 @@ def restore(
     Raises:
         PathNotFound: the snapshot has no such path.
         UsageError: the target cannot be opened or created.
+        OutOfResources: this process can open no more files.
         DamagedRepository: the way to `path` cannot be read. What else is damaged, is reported.
         BackendError: the storage failed; what was restored until then stays.
     """
@@ -108,6 +110,7 @@ def verify_restore(
     Raises:
         PathNotFound: the snapshot has no such path.
         UsageError: the target cannot be opened.
+        OutOfResources: this process can open no more files.
         DamagedRepository: the way to `path` cannot be read. What else is damaged, is reported.
         BackendError: the storage failed.
     """
@@ -131,6 +134,8 @@ def _opened(target: TargetPath, *, create: bool) -> Iterator[int | None]:
     try:
         yield root
     except TargetError as error:  # the target itself: all that is in it is data for the report
+        if isinstance(error.__cause__, OSError):
+            refuse_shortage(error.__cause__, os.fsencode(target))
         raise UsageError(f"target {os.fsdecode(target)!r}: {error.message}") from error
     finally:
         if root is not None:

@@ -290,7 +290,11 @@ def _signature(record: Record) -> bool | None:
     try:
         message = canonical({name: each for name, each in record.items() if name != "signature"})
         signature = bytes.fromhex(str(record["signature"]))
-        return signing.is_signed(str(record["public_key"]).encode(), message, signature)
+        # Capital letters mean the same, but are not what was written.
+        is_as_written = signature.hex() == record["signature"]
+        return is_as_written and signing.is_signed(
+            str(record["public_key"]).encode(), message, signature
+        )
     except (ValueError, KeyError):
         return False
 

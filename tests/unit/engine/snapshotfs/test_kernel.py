@@ -184,8 +184,9 @@ def test_damage_is_told_once(world: World, caplog: pytest.LogCaptureFixture) -> 
     with closing(Kernel(world.repo, "latest")) as kernel, caplog.at_level(logging.ERROR):
         for _ in range(3):
             assert code(lambda: kernel.entries(b"/")) == errno.EIO
-        assert len(caplog.records) == 1
-        assert caplog.messages[0].startswith("/: ")
+        # Other libraries' threads, of tests before this one, may have something to say as well.
+        (told,) = [each for each in caplog.records if each.name.startswith("holdfast")]
+        assert told.getMessage().startswith("/: ")
         world.repo.forget(["latest"], force=True)
         assert code(lambda: kernel.entries(b"/")) == errno.ESTALE
 

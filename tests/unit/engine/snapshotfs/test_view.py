@@ -189,7 +189,7 @@ def test_a_view_of_one_snapshot_stays_at_that(world: World) -> None:
     ("name", "error"),
     [
         ("latest:/nope", PathNotFound),
-        ("ffff", SnapshotNotFound),
+        ("ffffffffffff", SnapshotNotFound),
         ("latest:{}/file", UsageError),
         ("latest:{}/file/x", PathNotFound),
     ],

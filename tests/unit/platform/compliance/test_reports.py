@@ -461,6 +461,21 @@ def test_any_changed_byte_is_found(
     workspace.close()
 
 
+def test_a_signature_in_capital_letters_is_not_what_was_written(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.audit.record("drill", repository=REPOSITORY, details=RECORDED)
+    public = new_signing_key(tmp_path / "key")
+    reporter = ComplianceReporter(tmp_path / "r", workspace=workspace, signing_key=tmp_path / "key")
+    result = reporter.generate_report(GOOD, "SOC2", "json")
+    assert verify(str(result["report_file"]), public).ok
+    manifest = Path(str(result["manifest_file"]))
+    text = manifest.read_text()
+    signature = json.loads(text)["signature"]
+    manifest.write_text(text.replace(signature, signature.upper()))
+    assert not verify(str(result["report_file"]), public).ok
+
+
 def test_a_report_that_was_made_anew_is_found_by_key_and_trail(
     workspace: Workspace, tmp_path: Path
 ) -> None:

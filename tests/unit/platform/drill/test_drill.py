@@ -332,14 +332,14 @@ def test_r242_a_probe_is_a_function_a_command_or_a_url(
 def test_r243_a_drill_past_its_time_ends(whole: Rig, checks: list[str]) -> None:
     rig = whole.twin()
     rig.backend.cost = 20.0
-    before = {thread.name for thread in threading.enumerate()}
+    before = set(threading.enumerate())  # some of which may be ending, of tests before this one
     report = rig.report(max_duration_minutes=1.5, validation_checks=checks, max_rpo_minutes=1e5)
     assert report.status == "FAILED"
     messages = [each.message for each in report.errors]
     assert "drill execution timeout after 1.5 minutes" in messages
     assert None in report.validation_results.values() or not report.rto_compliant
     assert rig.leftovers() == []
-    assert {thread.name for thread in threading.enumerate()} == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_r243_a_restore_ends_half_way(whole: Rig) -> None:

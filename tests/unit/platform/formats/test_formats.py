@@ -22,7 +22,7 @@ import pytest
 
 from holdfast.platform.formats import FormatReader, Limits, Verdict, format_of
 
-LIMITS = Limits(seconds=20.0, memory=1 << 30, expanded=8 << 20, text=1 << 20)
+LIMITS = Limits(seconds=120.0, memory=1 << 30, expanded=8 << 20, text=1 << 20)
 TEXT = b"".join(b"%d," % number for number in range(5000))
 
 
@@ -36,7 +36,7 @@ def verdict_on(reader: FormatReader, place: Path) -> Verdict:
     with place.open("rb") as file:
         name = format_of(place.name, file.read(512))
     assert name is not None
-    return reader.read(place, name, 20.0)
+    return reader.read(place, name, 120.0)
 
 
 def sqlite_file(_: Path) -> bytes:
@@ -226,7 +226,7 @@ def test_aliases_of_aliases_cost_nothing(reader: FormatReader, tmp_path: Path) -
 def test_memory_is_bounded(tmp_path: Path) -> None:
     place = tmp_path / "many.json"
     place.write_bytes(b"[" + b"{}," * (12 << 20) + b"{}]")
-    limits = Limits(seconds=60, memory=400 << 20, text=256 << 20)
+    limits = Limits(seconds=120, memory=400 << 20, text=256 << 20)
     with FormatReader(tmp_path, limits) as reader:
         verdict = verdict_on(reader, place)
         assert verdict == Verdict(None, "it takes more memory than it may")
@@ -250,12 +250,12 @@ def test_a_reader_that_is_killed_is_started_again(tmp_path: Path) -> None:
     place = tmp_path / "a.json"
     place.write_text("{}")
     with FormatReader(tmp_path) as reader:
-        assert reader.read(place, "json", 20) == Verdict(good=True)
+        assert reader.read(place, "json", 120) == Verdict(good=True)
         assert reader._process is not None
         reader._process.kill()
         reader._process.wait()
-        assert reader.read(place, "json", 20).good is None
-        assert reader.read(place, "json", 20) == Verdict(good=True)
+        assert reader.read(place, "json", 120).good is None
+        assert reader.read(place, "json", 120) == Verdict(good=True)
 
 
 @pytest.mark.skipif(find_spec("PIL") is None, reason="Pillow is not installed")

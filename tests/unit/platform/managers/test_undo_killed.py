@@ -41,8 +41,9 @@ print(done)
 def undo(scene: Scene, steps: int) -> int | None:
     """Undo in another process that is killed at that change; returns how many it took, if not."""
     folder = scene.workspace.folder
+    # Without keeping what is compiled (-B): only the first process would write that, and count it.
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(scene.location), str(folder), str(steps)],
+        [sys.executable, "-B", "-c", PROGRAM, str(scene.location), str(folder), str(steps)],
         check=False,
         capture_output=True,
         timeout=120,

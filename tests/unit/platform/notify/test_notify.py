@@ -6,7 +6,8 @@ import io
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from asyncio import AbstractServer
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from email.parser import BytesParser
 from email.policy import default
@@ -107,15 +108,25 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
+class Listening(Controller):
+    """A mail server at a port that it has already, so that nobody else takes it meanwhile."""
+
+    def __init__(self, box: Letters) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        port = self._socket.getsockname()[1]
+        super().__init__(box, hostname="127.0.0.1", port=port, ready_timeout=60)
+
+    @override
+    def _create_server(self) -> Awaitable[AbstractServer]:
+        return self.loop.create_server(self._factory_invoker, sock=self._socket)
+
+
 @pytest.fixture
 def letters() -> Iterator[tuple[Letters, int]]:
     box = Letters()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = Controller(box, hostname="127.0.0.1", port=port)
+    server = Listening(box)
     server.start()
-    yield box, port
+    yield box, server.port
     server.stop()
 
 
@@ -126,11 +137,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """One at which nobody listens, and that nobody else can take: connections are refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        yield port
 
 
 def test_r263_mail_arrives_by_smtp(letters: tuple[Letters, int]) -> None:
@@ -183,15 +196,15 @@ def test_r266_discord_is_known_by_its_url() -> None:
 
 
 def test_r268_what_fails_is_recorded_and_fails_nothing(
-    receiver: Receiver, database: Database, tmp_path: Path
+    receiver: Receiver, database: Database, tmp_path: Path, closed_port: int
 ) -> None:
     receiver.status = 500
     channels: list[Channel] = [
         SlackChannel(f"http://{receiver.address}/secret1"),
-        SlackChannel(f"http://127.0.0.1:{closed_port()}/secret2"),
-        AppriseChannel(f"json://user:secret3@127.0.0.1:{closed_port()}/x"),
+        SlackChannel(f"http://127.0.0.1:{closed_port}/secret2"),
+        AppriseChannel(f"json://user:secret3@127.0.0.1:{closed_port}/x"),
         MailServer(
-            host="127.0.0.1", port=closed_port(), security="none", user="me", password="secret4"
+            host="127.0.0.1", port=closed_port, security="none", user="me", password="secret4"
         ).channel(("ops@example.org",)),
         FileChannel(tmp_path / "no such directory/file"),
         FileChannel(tmp_path / "kept"),

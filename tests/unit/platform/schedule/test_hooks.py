@@ -9,16 +9,36 @@ from pathlib import Path
 import pytest
 from tests.unit.platform.schedule.processes import is_gone
 
-from holdfast.clock import SYSTEM_CLOCK
+from holdfast.clock import SYSTEM_CLOCK, Clock, SystemClock
 from holdfast.errors import BackendError
+from holdfast.overrides import override
 from holdfast.platform.schedule import BackupScheduler, JobConfig, Outcome
 from holdfast.platform.schedule.cancel import Cancel, Cancelled
 from holdfast.platform.schedule.hooks import HookFailed, run_hook
 from holdfast.platform.workspace import Workspace
 
 
-def hook(*argv: str, timeout: float = 60, cancel: Cancel | None = None) -> str:
-    return run_hook("before", argv, timeout, SYSTEM_CLOCK, cancel or Cancel())
+class WhenWritten(SystemClock):
+    """A clock on which time passes only once something is in a file; it may also cancel then."""
+
+    def __init__(self, file: Path, cancel: Cancel | None = None) -> None:
+        self._file = file
+        self._cancel = cancel
+
+    @override
+    def monotonic(self) -> float:
+        if not self._file.exists() or not self._file.stat().st_size:
+            return 0.0
+        if self._cancel is not None:
+            self._cancel.event.set()
+            return 0.0
+        return 1.0
+
+
+def hook(
+    *argv: str, timeout: float = 60, cancel: Cancel | None = None, clock: Clock = SYSTEM_CLOCK
+) -> str:
+    return run_hook("before", argv, timeout, clock, cancel or Cancel())
 
 
 def test_the_last_of_its_output_is_kept() -> None:
@@ -39,19 +59,18 @@ def test_a_failure_names_the_program_and_what_it_said() -> None:
 
 def test_one_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     group = tmp_path / "group"
-    script = f"trap '' TERM; echo $$ > {group}; sleep 300 & sleep 300"
+    script = f"trap '' TERM; sleep 300 & echo $$ > {group}; sleep 300"
     with pytest.raises(HookFailed, match=r"took longer than 0.5 s, and was ended"):
-        hook("bash", "-c", script, timeout=0.5)
+        hook("bash", "-c", script, timeout=0.5, clock=WhenWritten(group))
     assert is_gone(int(group.read_text()))
 
 
 def test_being_cancelled_ends_it(tmp_path: Path) -> None:
     cancel = Cancel()
     group = tmp_path / "group"
-    timer = threading.Timer(0.5, cancel.event.set)
-    timer.start()
+    clock = WhenWritten(group, cancel)
     with pytest.raises(Cancelled):
-        hook("sh", "-c", f"echo $$ > {group}; sleep 300", cancel=cancel)
+        hook("sh", "-c", f"echo $$ > {group}; sleep 300", cancel=cancel, clock=clock)
     assert is_gone(int(group.read_text()))
 
 
