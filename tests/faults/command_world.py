@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,6 +24,7 @@ from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
 from holdfast.overrides import override
 from holdfast.store import create_store, decode_recovery, open_recovered, open_store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF, SETTINGS
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ TOOK = re.compile(r"\d[\d,.]* (s|ms|min|h)\b")
 CLOSED = (holdfast.WrongPassword, holdfast.RepositoryNotFound, holdfast.DamagedRepository)
 
 Contents: TypeAlias = dict[str, bytes]
-
-
-class PowerCut(BaseException):
-    """The process is gone: no handler may do anything about it."""
 
 
 class Place(MemoryBackend):
@@ -88,11 +84,6 @@ class Place(MemoryBackend):
         """Lose objects."""
         for name in self.names(prefix):
             del self._objects[name]
-
-
-def noise(size: int, seed: int) -> bytes:
-    """The same bytes in every run, which cannot be compressed."""
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def files(root: Path) -> Contents:

@@ -10,7 +10,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import shake_256
 from itertools import chain
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 import holdfast
 from holdfast.store.envelope import ObjectType, seal_object
+from holdfast.testing.content import noise
 
 WRITERS = 4
 ROUNDS = 3
@@ -101,10 +101,6 @@ try:
 except holdfast.AccessDenied as error:
     print("denied", error.object.partition("/")[0])
 """
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def make_tree(path: Path, seed: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,8 @@ from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
 from holdfast.primitives.ids import PackName
 from holdfast.store import Store, create_store
+from holdfast.testing.content import noise
+from holdfast.testing.power import PowerCut
 from holdfast.testing.repositories import (
     PASSWORD,
     QUICK_KDF,
@@ -32,10 +33,6 @@ pytestmark = pytest.mark.usefixtures("cheap_passwords", "index_at_the_end")
 CALLS_LIMIT = 200
 
 
-class PowerCut(BaseException):
-    """The process is gone: no handler may do anything about it."""
-
-
 FAILURES: dict[str, Callable[[int], Fail]] = {
     "fails": lambda n: Fail(nth(n), holdfast.BackendError),
     "fails though done": lambda n: Fail(nth(n), holdfast.BackendError, done=True),
@@ -45,10 +42,6 @@ FAILURES: dict[str, Callable[[int], Fail]] = {
 }
 failures = pytest.mark.parametrize("plan", FAILURES.values(), ids=FAILURES.keys())
 alike = pytest.mark.parametrize("is_alike", [True, False], ids=["equal ids", "other ids"])
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def objects_of(backend: Backend) -> dict[str, bytes]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
 
 import holdfast
+from holdfast.testing.content import noise
 
 SIZE = 48 << 20
 MIB = 1 << 20
@@ -32,10 +32,6 @@ def small(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting is not allowed here")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def leave(place: Path, free: int) -> Path:

@@ -20,7 +20,6 @@ from tests.faults.command_world import (
     After,
     Command,
     Machine,
-    PowerCut,
     World,
     contents,
     files,
@@ -36,6 +35,7 @@ from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
 from holdfast.store import decode_recovery, open_recovered
 from holdfast.store.envelope import object_epoch
+from holdfast.testing.power import PowerCut
 from holdfast.testing.repositories import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords", "index_at_the_end")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from holdfast.engine.repository import Repository
 from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.kdf import KdfParams
 from holdfast.store import Settings, create_store, open_store
+from holdfast.testing.content import noise
+from holdfast.testing.power import PowerCut
 
 if TYPE_CHECKING:
     from tests.length import Stride
@@ -31,10 +32,6 @@ SETTINGS = Settings(ChunkerParams("pyfastcdc", 1 << 10, 4 << 10, 16 << 10), 1 <<
 CHEAP = KdfParams(memory=19 << 10, passes=1, lanes=1)
 NUMBERS = range(1, 200)
 """Of operations; nothing here needs as many."""
-
-
-class PowerCut(BaseException):
-    """The process is gone: no handler may do anything about it."""
 
 
 FAILURES = {
@@ -61,10 +58,6 @@ def connect(backend: Backend) -> Repository:
 def create(backend: Backend) -> Repository:
     store = create_store(backend, "password", SETTINGS, CHEAP, SYSTEM_CLOCK, None)
     return Repository(store, SYSTEM_CLOCK)
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def attempts(

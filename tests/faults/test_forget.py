@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.faults.test_every_operation import attempts, copied, failures, noise
+from tests.faults.test_every_operation import attempts, copied, failures
 
 import holdfast
 from holdfast.backend import (
@@ -29,6 +29,7 @@ from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
 from holdfast.overrides import override
 from holdfast.store import Store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import attached, new_store
 
 KEEP_TWO = "keep-last:2"

@@ -14,7 +14,6 @@ from tests.faults.test_every_operation import (
     SETTINGS,
     attempts,
     copied,
-    noise,
 )
 
 import holdfast
@@ -31,6 +30,7 @@ from holdfast.store import (
     open_store,
 )
 from holdfast.store.envelope import object_epoch
+from holdfast.testing.content import noise
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 

@@ -13,7 +13,6 @@ import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from holdfast.backend import LocalBackend
 from holdfast.clock import SYSTEM_CLOCK, Clock, SystemClock
 from holdfast.engine.repository import Repository
 from holdfast.overrides import override
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, new_store, reopened
 
 if TYPE_CHECKING:
@@ -65,10 +65,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a
 def some(names: Iterable[str]) -> list[ParameterSet]:
     """Parameters for tests of these commands, of which most are run at length only."""
     return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.soak) for name in names]
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 class Later(SystemClock):

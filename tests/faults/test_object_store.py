@@ -14,7 +14,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -51,6 +50,7 @@ from holdfast.errors import (
     StorageUnavailable,
 )
 from holdfast.overrides import override
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import attached, new_store
 
 if TYPE_CHECKING:
@@ -210,10 +210,6 @@ class Case:
             list(pool.map(self.clean.delete, now - self.origin.keys()))
             missing = self.origin.keys() - now
             list(pool.map(lambda name: self.clean.put(name, self.origin[name]), missing))
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 @pytest.fixture(scope="module")

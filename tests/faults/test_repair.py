@@ -42,6 +42,7 @@ from holdfast.overrides import override
 from holdfast.primitives.ids import PackName, SnapshotId
 from holdfast.store import Kind, Store
 from holdfast.store.pack import HEADER_SIZE, parse_header
+from holdfast.testing.power import PowerCut
 from holdfast.testing.repositories import attached, copied, new_store
 
 if TYPE_CHECKING:
@@ -370,10 +371,6 @@ def test_repairing_again_does_nothing_more(case: Case, expected: Expected) -> No
 
 
 # Every operation fails, or is the last one
-
-
-class PowerCut(BaseException):
-    """The process is gone: no handler may do anything about it."""
 
 
 FAILURES: dict[str, Callable[[int], Fail]] = {

@@ -20,6 +20,7 @@ from tests.faults.moments import Moments
 from holdfast.errors import HoldfastError
 from holdfast.operations.restore import Overwrite, RestoreOptions, RestoreResult, restore
 from holdfast.testing.blobs import MemoryBlobs
+from holdfast.testing.power import PowerCut
 from holdfast.testing.trees import (
     BLOB,
     Entry,
@@ -40,10 +41,6 @@ GIVING_BACK = frozenset({"close"})
 
 Failing = Callable[[int], None]
 """Given the number of a call, it may raise what that is to raise."""
-
-
-class PowerCut(BaseException):
-    """The process is gone: no handler may do anything about it."""
 
 
 def tree() -> Entry:

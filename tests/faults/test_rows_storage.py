@@ -6,7 +6,6 @@ is in one pack twice; row 20 for answers that are another part of the object; ro
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,15 +25,12 @@ from holdfast.primitives.ids import BlobId, SessionId, random_name
 from holdfast.store import Store
 from holdfast.store.index import encode_index
 from holdfast.store.pack import Kind, blob_key, build_pack, object_name
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import ManualClock, attached, copied, new_store
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 YEAR = 365.25 * 24 * 3600.0
-
-
-def noise(size: int, seed: int) -> bytes:
-    return random.Random(seed).randbytes(size)  # noqa: S311 - the same in every run
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from holdfast.backend import LocalBackend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.engine.repository import Repository
 from holdfast.platform.workspace import Workspace
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, new_store
 
 MIB = 1 << 20
@@ -33,10 +33,6 @@ IS_ROOT = os.geteuid() == 0
 SHARED = Path("/dev/shm")
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root may do this")
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +35,7 @@ from holdfast.operations.ingest import Ingest
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress
 from holdfast.store import Store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import SMALL_CHUNKS, new_store
 
 if TYPE_CHECKING:
@@ -75,10 +75,6 @@ class Seen(NamedTuple):
 
 State = dict[bytes, Seen]
 """A tree at one moment, by path below its root."""
-
-
-def noise(size: int, seed: int) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 @dataclass

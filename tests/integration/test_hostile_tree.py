@@ -15,12 +15,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
 
 import holdfast
+from holdfast.testing.content import noise
 
 COMPARE = Path(__file__).with_name("compare.py")
 SHARED = Path("/dev/shm")
@@ -50,10 +50,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     base.mkdir()
     yield base
     remove(base)
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def round_trip(place: Path) -> holdfast.BackupResult:

@@ -30,7 +30,6 @@ from tests.integration.test_hostile_tree import (
     MAKERS,
     ROOT_MAKERS,
     make_source,
-    noise,
     remove,
 )
 from tests.servers.base import NotInstalledError, give_up
@@ -40,6 +39,7 @@ from holdfast.backend import open_backend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.primitives.chunker import PROFILES
 from holdfast.store import Settings, create_store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF
 
 PATIENCE = 200

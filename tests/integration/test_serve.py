@@ -20,13 +20,13 @@ from urllib.parse import quote, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.integration.test_hostile_tree import noise
 
 import holdfast
 from holdfast.backend import open_backend
 from holdfast.clock import SYSTEM_CLOCK
 from holdfast.primitives.chunker import PROFILES
 from holdfast.store import Settings, create_store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF
 
 PATIENCE = 60

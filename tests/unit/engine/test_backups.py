@@ -8,7 +8,6 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from holdfast.primitives.chunker import PROFILES
 from holdfast.primitives.kdf import KdfParams
 from holdfast.progress import ProgressEvent
 from holdfast.store import Settings, create_store
+from holdfast.testing.content import noise
 
 CHEAP = KdfParams(memory=19 << 10, passes=1, lanes=1)
 
@@ -75,10 +75,6 @@ def bench(tmp_path: Path) -> Bench:
 def made(result: holdfast.BackupResult) -> holdfast.Snapshot:
     assert result.snapshot is not None
     return result.snapshot
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def read(bench: Bench, path: str | Path) -> bytes:

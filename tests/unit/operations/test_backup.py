@@ -8,7 +8,6 @@ import socket
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
@@ -35,6 +34,7 @@ from holdfast.primitives.ids import BlobId, PackName
 from holdfast.primitives.kdf import KdfParams
 from holdfast.progress import Progress
 from holdfast.store import Settings, Store, Writer, create_store
+from holdfast.testing.content import noise
 
 CHUNKS = ChunkerParams("pyfastcdc", 1 << 10, 4 << 10, 16 << 10)
 CHEAP = KdfParams(memory=19 << 10, passes=1, lanes=1)
@@ -233,10 +233,6 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "data")
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 # What is taken over from the parent

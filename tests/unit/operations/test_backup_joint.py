@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 from typing_extensions import override
@@ -29,6 +28,7 @@ from holdfast.primitives.chunker import Chunker, ChunkerParams, open_chunker
 from holdfast.primitives.ids import BlobId
 from holdfast.progress import Progress, ProgressEvent
 from holdfast.store import Settings, Store, Writer, create_store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF, SETTINGS, attached, new_store
 
 FINE = SETTINGS
@@ -87,10 +87,6 @@ class Source(LocalSource):
     @override
     def walk(self) -> Walk:
         return ScriptedWalk(self)
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    return Random(seed).randbytes(size)  # noqa: S311 - no secret
 
 
 def like(store: Store) -> Store:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from holdfast.primitives.chunker import ChunkerParams
 from holdfast.primitives.ids import BlobId, SnapshotId
 from holdfast.progress import Progress
 from holdfast.store import BlobSet, Settings, Store, create_store
+from holdfast.testing.content import noise
 from holdfast.testing.repositories import PASSWORD, QUICK_KDF, SETTINGS, new_store, reopened
 from holdfast.testing.trees import (
     Entry,
@@ -39,10 +39,6 @@ pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 OTHER = Settings(ChunkerParams("pyfastcdc", 512, 2048, 8192), 2 << 20, 9)
 """A target whose chunker, packs and compression differ."""
-
-
-def noise(size: int, seed: int) -> bytes:
-    return random.Random(seed).randbytes(size)  # noqa: S311 - repeatable
 
 
 def repository(store: Store) -> Repository:

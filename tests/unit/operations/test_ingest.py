@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from hashlib import shake_256
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from holdfast.operations.ingest import (
 from holdfast.primitives.chunker import PROFILES, ChunkerParams
 from holdfast.primitives.ids import BlobId
 from holdfast.testing.blobs import MemoryBlobs
+from holdfast.testing.content import noise
 
 SMALL_CHUNKS = ChunkerParams("pyfastcdc", 64, 256, 1024)
 DEFAULT = PROFILES["default"]
@@ -43,10 +43,6 @@ class Saver(MemoryBlobs):
     @property
     def lengths(self) -> list[int]:
         return [length for length, _ in self.saved]
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    return shake_256(seed.to_bytes(4, "little")).digest(size)
 
 
 def ingest(path: Path, saver: Saver, params: ChunkerParams = DEFAULT) -> tuple[int, Content | None]:
