@@ -473,11 +473,20 @@ def test_a_body_that_breaks_off(opened: Open) -> None:
             backend.get("data/a", 0, 100)
 
 
-@pytest.mark.parametrize("body", [b"<html>Log in first</html>", b"", b"[]", b"{}", b'{"kind": 1}'])
+NO_LISTINGS = (
+    *(b"<html>Log in first</html>", b"", b"[]", b"{}", b'{"kind": 1}', b"[" * 200_000),
+    b'{"kind": "storage#objects", "items": [[]]}',
+    b'{"kind": "storage#objects", "items": [{"name": "prefix/a"}]}',
+    b'{"kind": "storage#objects", "items": [{"name": "prefix/a", "size": "many"}]}',
+    b'{"kind": "storage#objects", "items": [{"name": 1, "size": "1"}]}',
+)
+
+
+@pytest.mark.parametrize("body", NO_LISTINGS, ids=lambda body: body[:60].decode())
 def test_an_answer_of_something_else_is_no_empty_listing(body: bytes, opened: Open) -> None:
     with canned(Answer(200, body)) as store:
         backend = opened("gs://bucket/prefix", token="anon", endpoint_url=store.address)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable, match=r"is not Google's|is no listing"):
             list(backend.list(""))
 
 

@@ -266,5 +266,5 @@ def _from_environment(access: _Access) -> tuple[str | None, _Access]:
 def _storage_options() -> object:
     try:
         return json.loads(environment.variable("HOLDFAST_STORAGE_OPTIONS") or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError("HOLDFAST_STORAGE_OPTIONS is no JSON") from None

@@ -138,9 +138,10 @@ def test_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_PASSWORD", "wrong")
     with pytest.raises(WrongPassword):
         opened(cache_size=3)
-    monkeypatch.setenv("HOLDFAST_STORAGE_OPTIONS", "{")
-    with pytest.raises(UsageError, match="HOLDFAST_STORAGE_OPTIONS is no JSON"):
-        opened(cache_size=4)
+    for number, text in enumerate(("{", "[" * 100_000)):
+        monkeypatch.setenv("HOLDFAST_STORAGE_OPTIONS", text)
+        with pytest.raises(UsageError, match="HOLDFAST_STORAGE_OPTIONS is no JSON"):
+            opened(cache_size=4 + number)
 
 
 def test_another_environment_or_directory_is_another_file_system(

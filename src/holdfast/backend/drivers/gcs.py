@@ -402,7 +402,7 @@ def _said(body: bytes) -> tuple[str, str]:
     text = body[:_SAID].decode(errors="replace")
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", text
     match told:
         case {"error": {"message": str(message), "errors": [{"reason": str(reason)}, *_]}}:
@@ -421,7 +421,7 @@ def _read(body: bytes) -> Mapping[str, object]:
     """
     try:
         found: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, Mapping):
         raise StorageUnavailable("", "an answer is not Google's")
@@ -438,7 +438,11 @@ def _entries(page: Mapping[str, object]) -> Iterator[tuple[str, int]]:
     match page:
         case {"kind": "storage#objects", "items": list(items)}:
             for item in items:
-                yield str(item["name"]), int(item["size"])
+                match item:
+                    case {"name": str(name), "size": str(size)} if size.isdecimal():
+                        yield name, int(size)
+                    case _:
+                        raise StorageUnavailable("", "an answer is no listing")
         case {"kind": "storage#objects"}:
             return
         case _:
