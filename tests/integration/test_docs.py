@@ -11,10 +11,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fsspec.registry import _registry, known_implementations
 
 from holdfast.primitives.kdf import KDF_PROFILES
 from holdfast.testing.repositories import QUICK_KDF
@@ -90,7 +92,18 @@ def cheap_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "start"), prepend=os.pathsep)
 
 
-@pytest.mark.usefixtures("cheap_everywhere")
+@pytest.fixture
+def a_registry_of_its_own() -> Iterator[None]:
+    """What other pages and tests registered with fsspec is not there, nor does anything stay."""
+    before = dict(_registry)
+    for name in before.keys() - known_implementations.keys():
+        del _registry[name]
+    yield
+    _registry.clear()
+    _registry.update(before)
+
+
+@pytest.mark.usefixtures("cheap_everywhere", "a_registry_of_its_own")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

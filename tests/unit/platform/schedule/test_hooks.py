@@ -24,15 +24,16 @@ class WhenWritten(SystemClock):
     def __init__(self, file: Path, cancel: Cancel | None = None) -> None:
         self._file = file
         self._cancel = cancel
+        self._now = 0.0
 
     @override
     def monotonic(self) -> float:
-        if not self._file.exists() or not self._file.stat().st_size:
-            return 0.0
-        if self._cancel is not None:
-            self._cancel.event.set()
-            return 0.0
-        return 1.0
+        if self._file.exists() and self._file.stat().st_size:
+            if self._cancel is None:
+                self._now += 1.0  # each time: who asks first may do so when it is written already
+            else:
+                self._cancel.event.set()
+        return self._now
 
 
 def hook(
